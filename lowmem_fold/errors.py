@@ -1,0 +1,15 @@
+"""Errors that a user can act on: the command line prints their text, without a traceback."""
+
+__all__ = ["InputError", "LowmemFoldError", "ModelError"]
+
+
+class LowmemFoldError(Exception):
+    """Base of the errors raised on purpose: the message says what was wrong, where, and what to do."""
+
+
+class InputError(LowmemFoldError, ValueError):
+    """The input or an option is wrong (exit code 2): names the file, the record and the position."""
+
+
+class ModelError(LowmemFoldError, RuntimeError):
+    """A model cannot be had or is not what it should be (exit code 2): says how to get it."""
