@@ -1,0 +1,52 @@
+# `make demo` folds a few real sequences; `make test` runs the whole CPU suite. Both install into .venv first.
+# Needed: make, and Python 3.11 or newer (`make PYTHON=/path/to/python test` to say which).
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# The first of these that is new enough
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help install demo test lint format clean
+
+help:
+	@echo "make demo     fold a few real sequences with the demo model into out/demo"
+	@echo "make test     run the tests (those that need a GPU or the published weights say so and are skipped)"
+	@echo "make lint     ruff and mypy"
+	@echo "make format   let ruff rewrite what it can"
+	@echo "make clean    remove .venv, out and the caches"
+
+install: $(INSTALLED)
+
+# Made anew when the requirements change, so that nothing stays installed that is no longer asked for. The two
+# variables hold the build back end to the same pins (older and newer pip read one each).
+$(INSTALLED): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "error: Python 3.11 or newer is needed, '$(or $(PYTHON),$(shell python3 --version 2>&1))' is not." >&2; \
+		echo "       Say where one is: make PYTHON=/path/to/python3.12 test" >&2; exit 1; fi
+	"$(PYTHON)" -m venv --clear $(VENV) || { \
+		echo "error: no virtual environment could be made (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+		$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/lowmem-fold fold -i benchmarks/data/demo.fasta -o out/demo --model demo
+	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT) and scores (scores.jsonl) are in out/demo/"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache
