@@ -1,0 +1,350 @@
+"""Protein sequences: FASTA in, chains checked, tokens of the model out.
+
+A record is one protein or complex, its chains parted by ``:``. The model sees one string, in which a linker of 25
+glycines stands between two chains and the residue index jumps by 512, as in ``encode_sequence`` of the original
+ESMFold (facebookresearch/esm, esm/esmfold/v1/misc.py).
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .residues import RESIDUE_LETTERS, RESIDUE_ORDER
+
+__all__ = ["CHAIN_BREAK", "LINKER", "Record", "Tokens", "chain_label", "parse_sequence", "read_fasta", "tokenize"]
+
+LINKER = "G" * 25
+#: Jump of the residue index between chains: far beyond the window of relative positions, so that the chains are apart.
+CHAIN_BREAK = 512
+
+_MAX_ID = 100
+_MAX_LISTED = 10
+_REPLACED = "UZBOJ"
+_NO_RESIDUE = re.compile(r"[^A-Za-z:]")
+_CONTROL = re.compile(rb"[\x02-\x08\x0e-\x1f\x7f]")  # not \x01, which parts the joined headers of NCBI's files
+_COMPRESSED = {b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # file names that Windows refuses
+
+
+@dataclass(frozen=True)
+class Record:
+    """One protein or complex of the input.
+
+    Attributes
+    ----------
+    id : str
+        First word of the header, safe as a file name on every system.
+    header : str
+        The header as given, without ``>``.
+    chains : tuple of str
+        Upper case, the 20 amino acids and X.
+    warnings : tuple of str
+        What was changed on reading, a line a chain.
+    source : str
+        Where it was read: ``"in.fasta, record 3 (line 17)"``.
+    """
+
+    id: str
+    header: str
+    chains: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def sequence(self) -> str:
+        """The chains, parted by ``:``."""
+        return ":".join(self.chains)
+
+    @property
+    def length(self) -> int:
+        """Number of residues, without linkers."""
+        return sum(map(len, self.chains))
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of residues that the model sees, linkers included."""
+        return self.length + len(LINKER) * (len(self.chains) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What the model is given for one record of T tokens.
+
+    Attributes
+    ----------
+    aatype : ndarray, shape=(T,), dtype=int64
+        Residue types, 0 to 20.
+    residue_index : ndarray, shape=(T,), dtype=int64
+        Counts through, with a jump of ``CHAIN_BREAK`` at the start of each further chain.
+    chain_index : ndarray, shape=(T,), dtype=int64
+        Chain of each token from 0; -1 on linkers.
+    """
+
+    aatype: np.ndarray
+    residue_index: np.ndarray
+    chain_index: np.ndarray
+
+
+def chain_label(index: int) -> str:
+    """Name of a chain, counted from 0: A, B, ..., Z, AA, AB, ..."""
+    label = ""
+    index += 1
+    while index:
+        index, letter = divmod(index - 1, 26)
+        label = chr(ord("A") + letter) + label
+    return label
+
+
+def tokenize(chains: Sequence[str]) -> Tokens:
+    """Join chains by linkers and number them as the original ESMFold does: a linker counts with the chain before it.
+
+    Raises
+    ------
+    InputError
+        If there is no chain, a chain is empty, or a letter is not one of ``RESIDUE_LETTERS``.
+    """
+    if isinstance(chains, str) or not chains or not all(chains):
+        raise InputError(f"tokens are made from a list of chains, none of them empty; this is {chains!r}.")
+    text = LINKER.join(chains)
+    unknown = set(text) - set(RESIDUE_LETTERS)
+    if unknown:
+        raise InputError(f"{''.join(sorted(unknown))!r} in a chain: only the letters {RESIDUE_LETTERS} have tokens.")
+    owner = np.repeat(np.arange(len(chains)), [len(chain) + len(LINKER) for chain in chains])[: len(text)]
+    place = np.concatenate([np.arange(len(chain) + len(LINKER)) for chain in chains])[: len(text)]
+    linker = place >= np.array([len(chain) for chain in chains])[owner]
+    return Tokens(
+        aatype=np.array([RESIDUE_ORDER[letter] for letter in text], dtype=np.int64),
+        residue_index=np.arange(len(text), dtype=np.int64) + CHAIN_BREAK * owner,
+        chain_index=np.where(linker, -1, owner).astype(np.int64),
+    )
+
+
+def read_fasta(path: str | Path) -> list[Record]:
+    """Read every record of a FASTA file and check all of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``-`` is standard input. A gzip file is known by its content, not by its name.
+
+    Returns
+    -------
+    list of Record
+        At least one, with ids that differ also where a file system ignores case.
+
+    Raises
+    ------
+    InputError
+        Names the file, the record, the chain and residue, the line, and what to do.
+    """
+    name = "standard input" if str(path) == "-" else str(path)
+    text = _decode(_gunzip(_read_bytes(path, name), name), name)
+    records = [entry.record() for entry in _split_records(text, name)]
+    _refuse_same_ids(records, name)
+    return records
+
+
+def parse_sequence(text: str, id: str = "sequence") -> Record:
+    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
+
+    Raises
+    ------
+    InputError
+        Names the chain, the residue and the character.
+    """
+    if text.lstrip().startswith(">"):
+        raise InputError("the sequence begins with '>': this is FASTA. Save it in a file and give that with -i.")
+    if not id.strip():
+        raise InputError("the sequence has an empty id: give it a name, it becomes the file name.")
+    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record()
+
+
+@dataclass
+class _Entry:
+    """A record as it stands in the file: its lines with their numbers."""
+
+    source: str
+    header: str
+    line: int
+    lines: list[tuple[int, str]] = field(default_factory=list)
+
+    def record(self) -> Record:
+        letters = "".join(line for _, line in self.lines)
+        if not letters:
+            raise InputError(f"{self.source}: {self.header!r} has no sequence. Add it, or remove the record.")
+        self._refuse_letters(letters)
+        self._refuse_empty_chains(letters)
+        chains = letters.upper().split(":")
+        cleaned = [re.sub(f"[{_REPLACED}]", "X", chain) for chain in chains]
+        warnings = [_replaced(index, chain) for index, chain in enumerate(chains) if set(chain) & set(_REPLACED)]
+        return Record(_clean_id(self.header), self.header, tuple(cleaned), tuple(warnings), self.source)
+
+    def _refuse_letters(self, letters: str) -> None:
+        found = _NO_RESIDUE.search(letters)
+        if not found:
+            return
+        at = found.start()
+        chain = letters.count(":", 0, at)
+        place = f"chain {chain_label(chain)}, position {at - letters.rfind(':', 0, at)}{self._line_of(at)}"
+        more = len(_NO_RESIDUE.findall(letters)) - 1
+        others = f" (and {more} more such character{'s' * (more > 1)})" if more else ""
+        at_end = letters[at + 1 : at + 2] in ("", ":")
+        raise InputError(f"{self.source}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")
+
+    def _refuse_empty_chains(self, letters: str) -> None:
+        found = re.search("^:|:(?=:)|:$", letters)
+        if not found:
+            return
+        at = found.start()
+        if at == 0:
+            where = "there is no chain before the first ':'"
+        elif at == len(letters) - 1:
+            where = "there is no chain after the last ':'"
+        else:
+            where = f"chain {chain_label(letters.count(':', 0, at + 1))} is empty, two ':' follow one another"
+        raise InputError(f"{self.source}: {where}{self._line_of(at)}. Put one ':' between chains and none at the ends.")
+
+    def _line_of(self, at: int) -> str:
+        """Where a letter of the joined lines stands in the file; nothing for a sequence that came from no file."""
+        ends = accumulate(len(line) for _, line in self.lines)
+        number = next(number for (number, _), end in zip(self.lines, ends, strict=True) if at < end)
+        return f" (line {number})" if self.line else ""
+
+
+def _cure(character: str, at_end: bool) -> str:
+    if character == "*" and at_end:
+        return "A '*' at the end is a stop codon of a translation: remove it."
+    if character == "*":
+        return "A '*' inside a sequence is a stop codon: check the reading frame, or part the sequence there."
+    if character in "-.~":
+        return "This looks like an alignment: give the sequence without its gaps."
+    if character.isdigit():
+        return "Remove the numbers; a sequence has letters only."
+    return "Use the letters of the 20 amino acids, X for an unknown one, and ':' between chains."
+
+
+def _replaced(index: int, chain: str) -> str:
+    found = [f"{letter} at {place}" for place, letter in enumerate(chain, 1) if letter in _REPLACED]
+    listed = ", ".join(found[:_MAX_LISTED])
+    more = f", and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+    return f"chain {chain_label(index)}: {len(found)} residue{'s' * (len(found) > 1)} replaced by X ({listed}{more})"
+
+
+def _clean_id(header: str) -> str:
+    word = re.sub(r"[^A-Za-z0-9._+=-]", "_", header.split()[0])[:_MAX_ID]
+    if word.startswith("."):
+        word = "_" + word[1:]
+    return f"_{word}"[:_MAX_ID] if _RESERVED.fullmatch(word) else word
+
+
+def _refuse_same_ids(records: list[Record], name: str) -> None:
+    seen: dict[str, Record] = {}
+    for record in records:
+        other = seen.setdefault(record.id.lower(), record)
+        if other is not record:
+            raise InputError(
+                f"{name}: two records share one name: {_where(other)} and {_where(record)}. Both would be written as "
+                f"{record.id!r} (first word of the header, unsafe characters replaced, {_MAX_ID} characters, upper and "
+                "lower case alike). Rename one."
+            )
+
+
+def _where(record: Record) -> str:
+    header = record.header if len(record.header) <= 60 else record.header[:57] + "..."
+    return f"{header!r}, {record.source.rpartition(', ')[2]}"
+
+
+def _split_records(text: str, name: str) -> list[_Entry]:
+    entries: list[_Entry] = []
+    for number, line in enumerate(_lines(text), 1):
+        if line.startswith(">"):
+            entries.append(_Entry(f"{name}, record {len(entries) + 1} (line {number})", _header(line), number))
+            if not entries[-1].header:
+                raise InputError(f"{entries[-1].source}: the header is empty. Write a name after '>'.")
+        elif line and not entries:
+            raise InputError(
+                f"{name}, line {number}: text before the first '>'. A FASTA file has a line '>name' above each "
+                "sequence; a bare sequence can be given with --sequence."
+            )
+        elif line:
+            entries[-1].lines.append((number, line))
+    if not entries:
+        raise InputError(f"{name}: no records, only blank lines. A FASTA file has '>name' lines with sequences below.")
+    return entries
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a file from any system. Sequence lines lose their white space, headers that at their ends."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [line.strip() if line.lstrip().startswith(">") else "".join(line.split()) for line in lines]
+
+
+def _header(line: str) -> str:
+    return line[1:].strip()
+
+
+def _read_bytes(path: str | Path, name: str) -> bytes:
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read()
+        elif Path(path).is_dir():
+            raise InputError(f"{name}: a directory. Give one FASTA file; join several with: cat {name}/*.fasta")
+        else:
+            data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file.{_not_a_file(name)}") from None
+    except PermissionError:
+        raise InputError(f"{name}: no permission to read it.") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror or error}).{_not_a_file(name)}") from None
+    if not data:
+        raise InputError(f"{name}: the file is empty." if str(path) != "-" else f"{name}: nothing arrived.")
+    return data
+
+
+def _not_a_file(name: str) -> str:
+    looks_like_sequence = re.fullmatch(r"[A-Za-z:]{10,}", name)
+    return " To fold a sequence itself, give it with --sequence." if looks_like_sequence else " Check the path."
+
+
+def _gunzip(data: bytes, name: str) -> bytes:
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        text = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error):
+        raise InputError(f"{name}: a damaged or cut gzip file. Copy or download it again.") from None
+    if not text:
+        raise InputError(f"{name}: the file is empty (a gzip file with nothing in it).")
+    return text
+
+
+def _decode(data: bytes, name: str) -> str:
+    if _is_utf16(data):
+        raise InputError(f"{name}: saved as UTF-16. Save it again as plain text or UTF-8.")
+    packed = next((kind for magic, kind in _COMPRESSED.items() if data.startswith(magic)), None)
+    if b"\x00" in data or _CONTROL.search(data):
+        kind = f"a {packed} archive; only gzip is unpacked" if packed else "a binary file, not FASTA text"
+        raise InputError(f"{name}: {kind}. Give a FASTA file.")
+    try:
+        return data.decode("utf-8").replace("\ufeff", "")  # the mark also stands inside files that were joined
+    except UnicodeDecodeError:
+        return data.decode("latin-1")  # an old header with accents; a sequence with such a letter is refused below
+
+
+def _is_utf16(data: bytes) -> bool:
+    """By its mark, or by text in which every other byte is zero."""
+    head = data[:512]
+    return head[:2] in (b"\xff\xfe", b"\xfe\xff") or any(
+        len(head) >= 4 and not any(head[start::2]) and all(head[1 - start :: 2]) for start in (0, 1)
+    )
