@@ -1,0 +1,148 @@
+"""The forward pass of ESMFold, from residue types to structure and confidence, in the memory of one pair tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lowmem_fold.esmfold import heads
+from lowmem_fold.esmfold.stem import mixed_states
+from lowmem_fold.esmfold.structure import Structure, predict_structure
+from lowmem_fold.esmfold.tiles import Tiling, tiles
+from lowmem_fold.esmfold.trunk import initial_pair_state, recycle_pair_state, run_block
+
+__all__ = ["FoldInput", "FoldOutput", "fold_batch"]
+
+
+@dataclass(frozen=True)
+class FoldInput:
+    """One record: residue types (L,) in AlphaFold's order, residue numbers (L,), chain (L,) or -1 on a linker."""
+
+    aatype: Tensor
+    residue_index: Tensor
+    chain_index: Tensor
+
+
+@dataclass(frozen=True)
+class FoldOutput:
+    """What one record's fold gives.
+
+    structure: of all L residues, linkers included.
+    plddt: (L, 37) expected lDDT of each atom, 0 to 1.
+    aligned: aligned error of the R residues that are no linker.
+    num_passes: how often the trunk ran.
+    pair_state, distogram_logits: only if asked for.
+    """
+
+    structure: Structure
+    plddt: Tensor
+    aligned: heads.AlignedError
+    num_passes: int
+    pair_state: Tensor | None = None
+    distogram_logits: Tensor | None = None
+
+
+@torch.no_grad()
+def fold_batch(
+    model: nn.Module,
+    records: Sequence[FoldInput],
+    *,
+    num_recycles: int = 3,
+    recycle_tolerance: float | None = None,
+    tiling: Tiling | None = None,
+    keep_pae: bool = True,
+    keep_pair_state: bool = False,
+    keep_distogram: bool = False,
+) -> list[FoldOutput]:
+    """Folds records side by side; each result equals that of folding it alone.
+
+    model: a Hugging Face `EsmForProteinFolding`; its modules are read, its forward pass is not run.
+    num_recycles: further passes after the first.
+    recycle_tolerance: a record stops recycling when the root mean square change of its CA distances between two passes
+        falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
+    """
+    tiling = tiling or Tiling()
+    states = initial_sequence_states(model, records)
+    folds = [_Fold(record, state) for record, state in zip(records, states, strict=True)]
+    for _ in range(num_recycles + 1):
+        active = [fold for fold in folds if not fold.converged]
+        if not active:
+            break
+        _one_pass(model.trunk, active, tiling, recycle_tolerance)
+    outputs = []
+    for fold in folds:
+        outputs.append(_confidence(model, fold, tiling, keep_pae, keep_pair_state, keep_distogram))
+        del fold.z  # the pair state of a record ends with its confidence
+    return outputs
+
+
+def initial_sequence_states(model: nn.Module, records: Sequence[FoldInput]) -> list[Tensor]:
+    """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected, and the residue's."""
+    s = model.esm_s_mlp(mixed_states(model, [record.aatype for record in records]))
+    if model.config.esmfold_config.embed_aa:
+        s += model.embedding(torch.cat([record.aatype for record in records]))
+    return list(s.split([len(record.aatype) for record in records]))
+
+
+@dataclass
+class _Fold:
+    """One record on its way through the passes."""
+
+    record: FoldInput
+    initial: Tensor
+    s: Tensor | None = None
+    z: Tensor | None = None
+    structure: Structure | None = None
+    num_passes: int = 0
+    converged: bool = False
+
+    def start_pass(self, trunk: nn.Module, tiling: Tiling) -> Tensor:
+        """Makes the pair state the pass begins with; returns its sequence state (L, C_s)."""
+        if self.s is None or self.z is None or self.structure is None:
+            self.z = initial_pair_state(trunk, self.record.residue_index, tiling)
+            return self.initial + trunk.recycle_s_norm.bias
+        recycle_pair_state(trunk, self.z, self.structure.positions[:, :3], self.record.residue_index, tiling)
+        return self.initial + trunk.recycle_s_norm(self.s)
+
+    def end_pass(self, trunk: nn.Module, s: Tensor, tiling: Tiling, tolerance: float | None) -> None:
+        before = self.structure
+        self.s, self.num_passes = s, self.num_passes + 1
+        self.structure = predict_structure(trunk, s, self.z, self.record.aatype, tiling)
+        if tolerance is not None and before is not None:
+            change = distance_change(before.frames[:, 4:], self.structure.frames[:, 4:], tiling)
+            self.converged = bool(change < tolerance)
+
+
+def _one_pass(trunk: nn.Module, folds: Sequence[_Fold], tiling: Tiling, tolerance: float | None) -> None:
+    s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
+    pairs = [fold.z for fold in folds]
+    for block in trunk.blocks:
+        s = run_block(block, s, pairs, tiling)
+    for fold, state in zip(folds, s.split([len(z) for z in pairs]), strict=True):
+        fold.end_pass(trunk, state, tiling, tolerance)
+
+
+def distance_change(before: Tensor, after: Tensor, tiling: Tiling) -> Tensor:
+    """Root mean square difference, in Angstrom, of the distances within two sets of points (L, 3)."""
+    total = before.new_zeros(())
+    for rows in tiles(len(before), tiling.height(len(before), 3)):
+        total += (torch.cdist(before[rows], before) - torch.cdist(after[rows], after)).pow_(2).sum()
+    return (total / len(before) ** 2).sqrt()
+
+
+def _confidence(
+    model: nn.Module, fold: _Fold, tiling: Tiling, keep_pae: bool, keep_pair_state: bool, keep_distogram: bool
+) -> FoldOutput:
+    z, structure = fold.z, fold.structure
+    assert z is not None and structure is not None
+    return FoldOutput(
+        structure=structure,
+        plddt=heads.plddt(model.lddt_head, structure.state, model.lddt_bins),
+        aligned=heads.aligned_error(model.ptm_head, z, fold.record.chain_index, tiling, keep_pae=keep_pae),
+        num_passes=fold.num_passes,
+        pair_state=z if keep_pair_state else None,
+        distogram_logits=heads.distogram_logits(model.distogram_head, z, tiling) if keep_distogram else None,
+    )

@@ -1,0 +1,78 @@
+"""Confidence from the pair state, row by row: predicted aligned error, TM terms, distogram; pLDDT per atom.
+
+Formulas: AlphaFold 2 supplement, section 1.9.7; AlphaFold-Multimer, section 2.6. Only what was asked for is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lowmem_fold.esmfold.tiles import Tiling, tiles
+
+__all__ = ["MAX_PAE", "AlignedError", "aligned_error", "distogram_logits", "plddt"]
+
+MAX_BIN = 31.0  # upper edge, in Angstrom, of the last bin but one of the aligned error
+MAX_PAE = 31.75  # what `max_predicted_aligned_error` comes to with 64 bins
+
+
+@dataclass(frozen=True)
+class AlignedError:
+    """What the pTM head says of R residues in K chains.
+
+    tm_by_chain: (R, K); [i, c] is the sum over the residues j of chain c of the expected TM term of j, aligned on i.
+    pae: (R, R) expected aligned error in Angstrom, [i, j] the error of j aligned on i; or None.
+    """
+
+    tm_by_chain: Tensor
+    pae: Tensor | None
+
+
+def bin_centers(bins: int, device: torch.device) -> Tensor:
+    """Centres (bins,) of the aligned error's bins in Angstrom; the last is open."""
+    boundaries = torch.linspace(0, MAX_BIN, steps=bins - 1, device=device)
+    step = boundaries[1] - boundaries[0]
+    centers = boundaries + step / 2
+    return torch.cat([centers, (centers[-1] + step).unsqueeze(-1)])
+
+
+def aligned_error(head: nn.Linear, z: Tensor, chain_index: Tensor, tiling: Tiling, *, keep_pae: bool) -> AlignedError:
+    """Aligned error of the pair state z (L, L, C). Residues whose chain_index (L,) is negative, the linker, count
+    nowhere: neither as rows, nor as columns, nor in the length that scales the TM term."""
+    real = (chain_index >= 0).nonzero().squeeze(-1) if bool((chain_index < 0).any()) else slice(None)
+    chains = chain_index[real]
+    members = torch.nn.functional.one_hot(chains).to(z.dtype)
+    count = len(chains)
+    centers = bin_centers(head.out_features, z.device)
+    d0 = 1.24 * (max(count, 19) - 15) ** (1.0 / 3) - 1.8
+    tm_terms = 1.0 / (1 + centers**2 / d0**2)
+    tm_by_chain = z.new_empty(count, members.shape[1])
+    pae = z.new_empty(count, count) if keep_pae else None
+    for rows in tiles(count, tiling.height(len(z), z.shape[-1] + 3 * head.out_features, z.element_size())):
+        z_rows = z[rows] if isinstance(real, slice) else z[real[rows]][:, real]
+        probabilities = head(z_rows).softmax(-1)
+        del z_rows
+        tm_by_chain[rows] = (probabilities @ tm_terms.to(z.dtype)) @ members
+        if pae is not None:
+            torch.matmul(probabilities, centers.to(z.dtype), out=pae[rows])
+        del probabilities
+    return AlignedError(tm_by_chain, pae)
+
+
+def distogram_logits(head: nn.Linear, z: Tensor, tiling: Tiling) -> Tensor:
+    """Logits (L, L, bins) of the distance of CB atoms, symmetrised. As large as half a pair tensor: for comparisons."""
+    length = len(z)
+    logits = z.new_empty(length, length, head.out_features)
+    for rows in tiles(length, tiling.height(length, 2 * z.shape[-1], z.element_size())):
+        torch.add(head(z[rows]), head(z[:, rows].transpose(0, 1)), out=logits[rows])
+        logits[rows] /= 2
+    return logits
+
+
+def plddt(head: nn.Sequential, state: Tensor, bins: int) -> Tensor:
+    """Expected lDDT (L, 37), 0 to 1, of every atom of the residues with the structure module's state (L, C)."""
+    edges = torch.linspace(0, 1, bins + 1, device=state.device, dtype=state.dtype)
+    centers = (edges[:-1] + edges[1:]) / 2
+    return head(state).view(len(state), -1, bins).softmax(-1) @ centers
