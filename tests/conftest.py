@@ -14,7 +14,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as skipped, with the reason, each test that asks for what this machine lacks."""
     for marker, available, reason in (
         ("gpu", _has_gpu, "needs a CUDA device, and torch sees none"),
-        ("weights", _has_weights, "needs the weights of facebook/esmfold_v1 in the hub's cache, and they are not there"),
+        ("weights", _has_weights, "needs facebook/esmfold_v1 in the hub's cache, and it is not there"),
     ):
         marked = [item for item in items if item.get_closest_marker(marker)]
         if marked and not available():

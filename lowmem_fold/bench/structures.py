@@ -1,0 +1,133 @@
+"""Known structures to compare predictions with, in the arrays that predictions come in."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
+
+__all__ = ["Structure", "read_backbones", "read_pdb", "read_pdb_folder"]
+
+_LETTERS = {name: letter for letter, name in RESIDUE_NAMES.items()}
+_BACKBONE = [ATOM_ORDER[name] for name in ("N", "CA", "C")]
+_DELTA_ANGSTROM = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """A chain of L residues as an experiment saw it.
+
+    Attributes
+    ----------
+    id : str
+        Name of the chain.
+    sequence : str
+        L letters: the 20 amino acids, X for any other residue.
+    positions : ndarray, shape=(L, 37, 3), dtype=float32
+        Angstrom, atom37 order; zero where there is no atom.
+    atom_mask : ndarray, shape=(L, 37), dtype=bool
+        The atoms that were seen.
+    """
+
+    id: str
+    sequence: str
+    positions: np.ndarray
+    atom_mask: np.ndarray
+
+    @property
+    def length(self) -> int:
+        return len(self.sequence)
+
+    @property
+    def ca(self) -> np.ndarray:
+        """Shape (L, 3), Angstrom: the CA atoms."""
+        return self.positions[:, ATOM_ORDER["CA"]]
+
+
+def read_pdb(path: str | Path) -> Structure:
+    """The residues of a PDB file (first model, all chains in a row), gzipped or not.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or holds no residue.
+    """
+    import biotite.structure as struc
+
+    path = Path(path)
+    atoms = _read_atoms(path)
+    starts = struc.get_residue_starts(atoms)
+    if len(starts) == 0:
+        raise InputError(f"{path}: no residue in this file")
+    sequence = "".join(_LETTERS.get(name, "X") for name in atoms.res_name[starts])
+    residue = np.searchsorted(starts, np.arange(len(atoms)), side="right") - 1
+    slot = np.array([ATOM_ORDER.get(name, -1) for name in atoms.atom_name])
+    known = slot >= 0
+    positions = np.zeros((len(starts), NUM_ATOMS, 3), dtype=np.float32)
+    atom_mask = np.zeros((len(starts), NUM_ATOMS), dtype=bool)
+    positions[residue[known], slot[known]] = atoms.coord[known]
+    atom_mask[residue[known], slot[known]] = True
+    return Structure(path.name.removesuffix(".gz").removesuffix(".pdb"), sequence, positions, atom_mask)
+
+
+def read_pdb_folder(folder: str | Path) -> list[Structure]:
+    """All ``*.pdb`` and ``*.pdb.gz`` of a folder, by name.
+
+    Raises
+    ------
+    InputError
+        When there is none, or one cannot be read.
+    """
+    paths = sorted([*Path(folder).glob("*.pdb"), *Path(folder).glob("*.pdb.gz")])
+    if not paths:
+        raise InputError(f"{folder}: no *.pdb or *.pdb.gz file here")
+    return [read_pdb(path) for path in paths]
+
+
+def read_backbones(path: str | Path) -> Iterator[Structure]:
+    """The chains of a file of backbones (N, CA, C), one at a time.
+
+    The file is an ``.npz`` with ``ids``, ``lengths``, ``sequences`` (bytes of all chains in a row) and ``deltas``
+    (residues, 3, 3), int16 in 0.01 Angstrom: CA minus the CA before it (zero at the start of a chain), and N and C
+    minus the CA of their own residue.
+    """
+    with np.load(path) as data:
+        ids, lengths, letters, deltas = (data[key] for key in ("ids", "lengths", "sequences", "deltas"))
+    ends = np.cumsum(lengths)
+    for id, start, end in zip(ids, ends - lengths, ends, strict=True):
+        sequence = letters[start:end].tobytes().decode("ascii")
+        positions = np.zeros((end - start, NUM_ATOMS, 3), dtype=np.float32)
+        positions[:, _BACKBONE] = _backbone(deltas[start:end])
+        atom_mask = np.zeros((end - start, NUM_ATOMS), dtype=bool)
+        atom_mask[:, _BACKBONE] = True
+        yield Structure(str(id), sequence, positions, atom_mask)
+
+
+def _backbone(deltas: np.ndarray) -> np.ndarray:
+    """Shape (L, 3, 3), Angstrom: N, CA and C of one chain, whose first CA stands at the origin."""
+    steps = deltas.astype(np.int64)  # int16 would overflow when summed along a chain
+    ca = np.cumsum(steps[:, 1], axis=0)
+    atoms = np.stack([ca + steps[:, 0], ca, ca + steps[:, 2]], axis=1)
+    return (atoms * _DELTA_ANGSTROM).astype(np.float32)
+
+
+def _read_atoms(path: Path):  # type: ignore[no-untyped-def]  # biotite's AtomArray, which is not imported up here
+    from biotite.structure.io import pdb
+
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("ascii")
+        with warnings.catch_warnings():
+            # The element column is empty in many files, and only the atoms' names are used here.
+            warnings.filterwarnings("ignore", message=".* elements were guessed from atom name")
+            return pdb.PDBFile.read(io.StringIO(text)).get_structure(model=1)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a PDB file: {error}") from error
