@@ -171,11 +171,12 @@ class Prediction:
         if len(rows) < _MIN_CHAIN:
             return None
         ca = self.positions[rows, ATOM_ORDER["CA"]].astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            spacing = np.linalg.norm(np.diff(ca, axis=0), axis=-1)
-        proline = np.array([letter == "P" for letter in self.chains[chain][1:]])
+        exists = self.atom_mask[rows, ATOM_ORDER["CA"]] & np.isfinite(ca).all(axis=-1)
+        bonded = exists[1:] & exists[:-1]
+        spacing = np.linalg.norm(ca[1:][bonded] - ca[:-1][bonded], axis=-1)
+        proline = np.array([letter == "P" for letter in self.chains[chain][1:]])[bonded]
         good = _within(spacing, _CA_SPACING) | (proline & _within(spacing, _CIS_SPACING))
-        broken = 1.0 - float(good.mean())
+        broken = float(np.sum(~good)) / max(len(good), 1)
         if broken <= _MAX_BROKEN:
             return None
         return (
@@ -223,7 +224,7 @@ class Prediction:
                 "max_pae": self.max_pae,
                 "chain_pair_iptm": self.chain_pair_iptm if pairs else None,
                 "chain_pair_pae": self.chain_pair_pae() if pairs else None,
-                "plddt": self.plddt,
+                "plddt": np.round(self.plddt.astype(np.float64), 2),
                 "problems": self.problems(),
             }
         )
@@ -248,7 +249,10 @@ class Prediction:
         Raises
         ------
         InputError
-            If the format is unknown, the structure does not fit it, or there is no PAE to write. Nothing is written.
+            If the format is unknown, the structure does not fit it, there is no PAE to write, or the folder cannot be
+            made. Nothing is written.
+        LowmemFoldError
+            If coordinates or pLDDT are not finite. Nothing is written.
         """
         from .formats import pae_json, write_text_atomic
 
@@ -262,9 +266,16 @@ class Prediction:
         if save_pae:
             texts["pae.json"] = pae_json(self)
         texts["scores.json"] = json.dumps(self.scores(), indent=1, allow_nan=False) + "\n"
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(Path(folder))
         return [write_text_atomic(folder / f"{self.id}.{suffix}", text) for suffix, text in texts.items()]
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another one.") from None
+    return folder
 
 
 def _within(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
