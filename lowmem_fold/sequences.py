@@ -331,7 +331,7 @@ def _gunzip(data: bytes, name: str) -> bytes:
 
 def _decode(data: bytes, name: str) -> str:
     if _is_utf16(data):
-        raise InputError(f"{name}: saved as UTF-16. Save it again as plain text or UTF-8.")
+        raise InputError(f"{name}: saved as UTF-16 or UTF-32. Save it again as plain text or UTF-8.")
     packed = next((kind for magic, kind in _COMPRESSED.items() if data.startswith(magic)), None)
     if b"\x00" in data or _CONTROL.search(data):
         kind = f"a {packed} archive; only gzip is unpacked" if packed else "a binary file, not FASTA text"

@@ -8,11 +8,11 @@ dictionary (https://github.com/ihmwg/ModelCIF). Mol* colours by pLDDT if ``ma_qa
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..versions import installed_version
 from .atoms import atom_array, residue_names
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _provenance(prediction: Prediction) -> dict[str, _Category]:
         "software": {
             "pdbx_ordinal": 1,
             "name": "lowmem_fold",
-            "version": _version(),
+            "version": installed_version("lowmem-fold") or "?",
             "type": "package",
             "classification": "model building",
             "description": "Structure prediction with ESMFold in little memory",
@@ -266,10 +266,3 @@ def _atom_site(prediction: Prediction, atoms: Any) -> _Category:
 def _wrapped(sequence: str, width: int = 80) -> str:
     """Lines of 80 letters, as the database writes them."""
     return "\n".join(sequence[start : start + width] for start in range(0, len(sequence), width))
-
-
-def _version() -> str:
-    try:
-        return version("lowmem-fold")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "?"
