@@ -1,4 +1,4 @@
-"""The table of residues against transformers' copy of AlphaFold's constants, and against the dictionary of components."""
+"""The table of residues against transformers' copy of AlphaFold's constants, and the dictionary of components."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def constants():
 def test_orders_are_those_of_the_model(constants):
     assert list(ATOM_NAMES) == constants.atom_types
     assert list(RESIDUE_LETTERS) == constants.restypes_with_x
-    assert RESIDUE_ORDER == constants.restype_order_with_x
+    assert constants.restype_order_with_x == RESIDUE_ORDER
     assert constants.unk_restype_index == UNKNOWN
     assert [RESIDUE_NAMES[letter] for letter in RESIDUE_LETTERS] == constants.resnames
 

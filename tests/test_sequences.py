@@ -178,7 +178,7 @@ def test_ids_are_safe_file_names(fasta, tmp_path, header, expected):
         (b">a\n1 MKT 3\n", ["chain A, position 1 (line 2)", "'1'", "numbers"]),
         (b">a\nMK;T\n", ["chain A, position 3 (line 2)", "';'", "20 amino acids"]),
         (">a\nMKß\n".encode(), ["chain A, position 3 (line 2)", "'ß'"]),
-        (">a\nMKı\n".encode(), ["position 3", "'ı'"]),
+        (">a\nMK\u0131\n".encode(), ["position 3", "'\u0131'"]),
         (">a\nMKé\n".encode("latin-1"), ["position 3", "'é'"]),
         (b">x\nMK\n>a b\nMK\n>a c\nAA\n", ["'a b', record 2 (line 3)", "'a c', record 3 (line 5)", "Rename one"]),
         (b">a|1\nMK\n>a/1\nAA\n", ["'a|1', record 1 (line 1)", "'a/1', record 2 (line 3)", "'a_1'"]),
