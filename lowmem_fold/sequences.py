@@ -181,13 +181,16 @@ class _Entry:
     def record(self) -> Record:
         letters = "".join(line for _, line in self.lines)
         if not letters:
-            raise InputError(f"{self.source}: {self.header!r} has no sequence. Add it, or remove the record.")
+            raise InputError(f"{self._name()}: there is no sequence. Add it, or remove the record.")
         self._refuse_letters(letters)
         self._refuse_empty_chains(letters)
         chains = letters.upper().split(":")
         cleaned = [re.sub(f"[{_REPLACED}]", "X", chain) for chain in chains]
         warnings = [_replaced(index, chain) for index, chain in enumerate(chains) if set(chain) & set(_REPLACED)]
         return Record(_clean_id(self.header), self.header, tuple(cleaned), tuple(warnings), self.source)
+
+    def _name(self) -> str:
+        return f"{self.source}, {_short(self.header)}" if self.line else self.source
 
     def _refuse_letters(self, letters: str) -> None:
         found = _NO_RESIDUE.search(letters)
@@ -199,7 +202,7 @@ class _Entry:
         more = len(_NO_RESIDUE.findall(letters)) - 1
         others = f" (and {more} more such character{'s' * (more > 1)})" if more else ""
         at_end = letters[at + 1 : at + 2] in ("", ":")
-        raise InputError(f"{self.source}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")
+        raise InputError(f"{self._name()}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")
 
     def _refuse_empty_chains(self, letters: str) -> None:
         found = re.search("^:|:(?=:)|:$", letters)
@@ -212,7 +215,9 @@ class _Entry:
             where = "there is no chain after the last ':'"
         else:
             where = f"chain {chain_label(letters.count(':', 0, at + 1))} is empty, two ':' follow one another"
-        raise InputError(f"{self.source}: {where}{self._line_of(at)}. Put one ':' between chains and none at the ends.")
+        raise InputError(
+            f"{self._name()}: {where}{self._line_of(at)}. Put one ':' between chains and none at the ends."
+        )
 
     def _line_of(self, at: int) -> str:
         """Where a letter of the joined lines stands in the file; nothing for a sequence that came from no file."""
@@ -260,8 +265,11 @@ def _refuse_same_ids(records: list[Record], name: str) -> None:
 
 
 def _where(record: Record) -> str:
-    header = record.header if len(record.header) <= 60 else record.header[:57] + "..."
-    return f"{header!r}, {record.source.rpartition(', ')[2]}"
+    return f"{_short(record.header)}, {record.source.rpartition(', ')[2]}"
+
+
+def _short(header: str) -> str:
+    return repr(header if len(header) <= 60 else header[:57] + "...")
 
 
 def _split_records(text: str, name: str) -> list[_Entry]:
