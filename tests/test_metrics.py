@@ -37,7 +37,7 @@ def ca(name: str) -> np.ndarray:
 def moved(points: np.ndarray, seed: int = 0) -> np.ndarray:
     """A random rotation and shift of all points."""
     rng = np.random.default_rng(seed)
-    return points @ Rotation.random(random_state=rng).as_matrix().T + rng.normal(0, 50, 3)
+    return points @ Rotation.from_quat(rng.normal(size=4)).as_matrix().T + rng.normal(0, 50, 3)
 
 
 def bent(points: np.ndarray, degrees: float = 40) -> np.ndarray:
