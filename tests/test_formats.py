@@ -218,6 +218,13 @@ def test_identical_chains_share_an_entity():
     assert of_chain == {"A": {"1"}, "B": {"2"}, "C": {"1"}}
 
 
+def test_sequence_of_an_entity_is_that_of_its_first_chain():
+    _, block = read_cif_text(cif_text(make_prediction("AG", "AG", "MKX")))
+    assert column(block, "entity_poly_seq", "mon_id") == ["ALA", "GLY", "MET", "LYS", "UNK"]
+    assert column(block, "entity_poly_seq", "num") == ["1", "2", "1", "2", "3"]
+    assert column(block, "entity_poly_seq", "entity_id") == ["1", "1", "2", "2", "2"]
+
+
 def test_long_sequences_are_wrapped_and_read_back():
     chain = "MKTAYIAKQRX" * 40
     text = cif_text(make_prediction(chain, "AG", chain + "W"))
@@ -325,13 +332,25 @@ def test_the_model_is_a_data_set_of_coordinates(block):
     assert {kinds[data] for data in column(block, "ma_target_entity", "data_id")} == {"target"}
 
 
-@pytest.mark.parametrize("id", ["data_1", "Loop_", "save_me", "sp_P12345_X", "_x", "1.2+3=4-5"])
-def test_ids_that_are_words_of_the_syntax(id):
+@pytest.mark.parametrize(
+    ("id", "entry"),
+    [
+        ("data_1", "'_data_1'"),
+        ("Loop_", "'_Loop_'"),
+        ("SAVE_me", "'_SAVE_me'"),
+        ("_x", "'_x'"),
+        ("loop_1", "loop_1"),
+        ("sp_P12345_X", "sp_P12345_X"),
+        ("1.2+3=4-5", "1.2+3=4-5"),
+    ],
+)
+def test_ids_that_are_words_of_the_syntax(id, entry):
     # unquoted, a value that begins with data_ would start another block
-    array, block = read_cif_text(cif_text(make_prediction("MK", id=id)))
+    text = cif_text(make_prediction("MK", id=id))
+    assert [line.split()[1] for line in text.split("\n") if line.startswith("_entry.id")] == [entry]
+    array, block = read_cif_text(text)
     assert len(array) == 8 + 9
     assert column(block, "struct", "title") == [f"Predicted structure of {id}"]
-    assert column(block, "entry", "id")[0].removeprefix("_") == id.removeprefix("_")
 
 
 # PAE

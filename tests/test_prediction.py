@@ -167,11 +167,13 @@ def test_chains_may_lie_apart():
     assert spoiled(prediction, positions=stretched(prediction, [2, 5], 50.0)) == ()
 
 
-@pytest.mark.parametrize(("chain", "refused"), [("APPPP", False), ("AAAAA", True)], ids=["proline", "other"])
+@pytest.mark.parametrize(
+    ("chain", "refused"), [("APAPAPAPA", False), ("PAPAPAPAP", True)], ids=["before-proline", "after-proline"]
+)
 def test_cis_peptides_only_before_proline(chain, refused):
-    cis = np.zeros((5, 37, 3), np.float32)
-    cis[:, 1, 0] = 2.9 * np.arange(5)
-    assert len(make_prediction(chain, positions=cis).problems()) == refused
+    positions = np.zeros((9, 37, 3), np.float32)
+    positions[1:, 1, 0] = np.cumsum([2.9, 3.8] * 4)
+    assert len(make_prediction(chain, positions=positions).problems()) == refused
 
 
 @pytest.mark.parametrize("chains", [("M",), ("MK",), ("MK", "A")], ids=["1", "2", "2+1"])
