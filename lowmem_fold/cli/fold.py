@@ -1,0 +1,147 @@
+"""Predict the structures of the sequences of a FASTA file.
+
+For each record the output folder gets <id>.pdb (pLDDT in the B-factor), <id>.scores.json, and what else is asked for.
+For the run it gets scores.jsonl (a line for each record, with its status: ok, suspect or failed), config.json (settings
+and versions) and lowmem_fold.log. Run the same command again after an interruption: finished records are skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..run.options import DEFAULT_MODEL, FORMATS, RunOptions
+from .main import OK, SOME_FAILED
+
+if TYPE_CHECKING:
+    from ..folding import RunSummary
+    from ..sequences import Record
+
+__all__ = ["add_arguments", "run"]
+
+_EXIT_CODES = """\
+exit codes:
+  0    all records are folded (those marked suspect are written, and named at the end)
+  1    some records failed, the others are written; or results could not be written
+  2    the input or an option is wrong, or the model cannot be had: nothing was folded
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    default = RunOptions()
+    parser.epilog = _EXIT_CODES
+    parser.usage = "lowmem-fold fold (-i FASTA | --sequence SEQ) -o FOLDER [options]"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "-i", "--fasta", metavar="FASTA", help="FASTA file, gzip accepted, - for standard input; ':' between chains"
+    )
+    source.add_argument(
+        "--sequence", metavar="SEQ", help="one sequence instead of a file; its files are named 'sequence'"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="where results go; made if need be")
+    parser.add_argument(
+        "--model",
+        metavar="M",
+        default=default.model,
+        help=f"hub id, local folder, or demo (small, comes with the package, works offline) [{DEFAULT_MODEL}]",
+    )
+    parser.add_argument(
+        "--num-recycles",
+        metavar="N",
+        type=int,
+        default=default.num_recycles,
+        help=f"passes through the trunk after the first one [{default.num_recycles}]",
+    )
+    parser.add_argument(
+        "--recycle-tolerance",
+        metavar="A",
+        type=float,
+        help="stop recycling when the CA distances change by less than so many Angstrom [never]",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        default=default.device,
+        help="auto, cpu, cuda, cuda:N or mps [auto: the first GPU there is]",
+    )
+    parser.add_argument(
+        "--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once; less needs less memory"
+    )
+    parser.add_argument(
+        "--max-tokens-per-batch",
+        metavar="N",
+        type=int,
+        help="fold short sequences together, up to so many residues, shortest first [one at a time, as in the file]",
+    )
+    parser.add_argument("--format", choices=list(FORMATS), default=default.format, help="structure files [pdb]")
+    parser.add_argument("--save-pae", action="store_true", help="write <id>.pae.json as the AlphaFold database does")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="fold finished records again, with other settings if these are other"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fold what the options say; returns the exit code."""
+    options = _options(arguments)
+    records = _records(arguments)
+    for record in records:
+        for warning in record.warnings:
+            _tell(f"warning: {record.source}: {warning}")
+    from ..folding import fold_records
+    from ..run.progress import Progress
+    from ..run.stopping import Stopped, StopSignals
+
+    try:
+        with StopSignals() as stops:
+            summary = fold_records(records, arguments.output, options, progress=Progress(), stops=stops)
+    except Stopped as stop:
+        _tell(f"stopped by {stop}; {_how_to_go_on(options)}")
+        return stop.exit_code
+    except OSError as error:
+        _tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
+        return SOME_FAILED
+    _report(summary, len(records), Path(arguments.output))
+    return SOME_FAILED if summary.failed else OK
+
+
+def _options(arguments: argparse.Namespace) -> RunOptions:
+    names = RunOptions.__dataclass_fields__
+    return RunOptions(**{name: getattr(arguments, name) for name in names})
+
+
+def _records(arguments: argparse.Namespace) -> Sequence[Record]:
+    from ..sequences import parse_sequence, read_fasta
+
+    if arguments.sequence is None:
+        return read_fasta(arguments.fasta)
+    if not arguments.sequence.strip():
+        raise InputError("--sequence is empty.")
+    return [parse_sequence(arguments.sequence)]
+
+
+def _report(summary: RunSummary, number: int, out: Path) -> None:
+    counts = {
+        "folded": len(summary.folded),
+        "finished before": len(summary.skipped),
+        "failed": len(summary.failed),
+    }
+    listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    print(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}", flush=True)
+    if summary.suspect:
+        _tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {', '.join(summary.suspect)}")
+    if summary.failed:
+        _tell(f"FAILED, tracebacks are in {out / 'lowmem_fold.log'}: {', '.join(summary.failed)}")
+
+
+def _how_to_go_on(options: RunOptions) -> str:
+    return f"run the same command again{' without --overwrite' if options.overwrite else ''} to go on"
+
+
+def _tell(text: str) -> None:
+    print(f"lowmem-fold: {text}", file=sys.stderr)

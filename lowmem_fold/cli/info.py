@@ -1,0 +1,120 @@
+"""Show versions, devices, memory and optional packages, and what each optional package adds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from typing import Any
+
+from ..versions import environment_versions, installed_version
+from .main import OK
+
+__all__ = ["add_arguments", "collect", "run"]
+
+_GIB = 2**30
+
+#: Extra of the package, and the distributions it installs with what they are for.
+EXTRAS = {
+    "quanto": {"optimum-quanto": "weights in int8 and int4, on any device"},
+    "bnb": {"bitsandbytes": "weights in int8 and 4 bits, with kernels for NVIDIA GPUs"},
+    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots of pLDDT and PAE"},
+    "bench": {"matplotlib": "plots of measurements", "psutil": "memory of other processes and systems"},
+}
+#: Used where they are installed, and in no extra.
+OTHERS = {"accelerate": "faster loading of large models by transformers"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what this machine and installation have; returns the exit code."""
+    facts = collect()
+    print(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
+    return OK
+
+
+def collect() -> dict[str, Any]:
+    """Facts about the installation and the machine, JSON-able, sizes in bytes; imports torch."""
+    from ..memory.capacity import host_capacity
+
+    host = host_capacity()
+    return {
+        "versions": environment_versions(),
+        "platform": platform.platform(),
+        "cpu_cores": _usable_cores(),
+        "memory": {"total_bytes": host.total_bytes, "free_bytes": host.free_bytes},
+        "devices": _devices(),
+        "extras": {extra: _packages(packages) for extra, packages in EXTRAS.items()},
+        "others": _packages(OTHERS),
+    }
+
+
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _packages(packages: dict[str, str]) -> dict[str, dict[str, str | None]]:
+    return {name: {"version": installed_version(name), "adds": adds} for name, adds in packages.items()}
+
+
+def _devices() -> list[dict[str, Any]]:
+    """What ``--device`` accepts here, the one that ``auto`` takes first."""
+    import torch
+
+    devices = [_cuda_device(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append({"device": "mps", "name": "Apple GPU", "total_bytes": None, "free_bytes": None})
+    return [*devices, {"device": "cpu", "name": platform.processor() or platform.machine()}]
+
+
+def _cuda_device(index: int) -> dict[str, Any]:
+    import torch
+
+    from ..memory.capacity import cuda_capacity
+
+    capacity = cuda_capacity(index)
+    return {
+        "device": f"cuda:{index}",
+        "name": torch.cuda.get_device_name(index),
+        "total_bytes": capacity.total_bytes,
+        "free_bytes": capacity.free_bytes,
+    }
+
+
+def _as_text(facts: dict[str, Any]) -> str:
+    versions = [f"  {name:<14} {version or 'not installed'}" for name, version in facts["versions"].items()]
+    extras = [line for extra, packages in facts["extras"].items() for line in _extra_lines(extra, packages)]
+    others = [_package_line(name, about) for name, about in facts["others"].items()]
+    machine = [
+        f"  {facts['platform']}, {facts['cpu_cores']} CPU cores",
+        f"  memory  {_sizes(facts['memory'])}",
+        *(f"  {device['device']:<7} {device['name']}{_device_sizes(device)}" for device in facts["devices"]),
+    ]
+    blocks = {"versions": versions, "machine": machine, "optional packages": [*extras, *others]}
+    return "\n\n".join("\n".join([title, *lines]) for title, lines in blocks.items())
+
+
+def _extra_lines(extra: str, packages: dict[str, Any]) -> list[str]:
+    missing = any(about["version"] is None for about in packages.values())
+    lines = [_package_line(name, about) for name, about in packages.items()]
+    return [*lines, f"    pip install 'lowmem-fold[{extra}]'"] if missing else lines
+
+
+def _package_line(name: str, about: dict[str, str | None]) -> str:
+    return f"  {name:<14} {about['version'] or 'not installed':<14} {about['adds']}"
+
+
+def _device_sizes(device: dict[str, Any]) -> str:
+    return f", {_sizes(device)}" if device.get("total_bytes") else ""
+
+
+def _sizes(about: dict[str, Any]) -> str:
+    if about["total_bytes"] is None:
+        return "not known"
+    free = "" if about["free_bytes"] is None else f", {about['free_bytes'] / _GIB:.1f} GiB free"
+    return f"{about['total_bytes'] / _GIB:.1f} GiB{free}"

@@ -1,0 +1,27 @@
+"""The log file of a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["logging_to"]
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[logging.Logger]:
+    """Append what the package logs, with local times and tracebacks, to a file while the block runs."""
+    logger = logging.getLogger("lowmem_fold")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield logger
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()

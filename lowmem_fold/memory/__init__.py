@@ -1,0 +1,1 @@
+"""Bytes: how many a computation holds, how many a machine has."""

@@ -1,0 +1,173 @@
+"""Whether a run may write into a folder: nothing is mixed, nothing is overwritten unasked. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .lock import FolderLock
+from .options import RunOptions, differing_settings, settings_id
+from .output import TABLE, OutputFolder, StoredResult
+
+if TYPE_CHECKING:
+    from ..sequences import Record
+
+__all__ = ["check_output", "check_unlocked"]
+
+_MAX_LISTED = 3
+# Below both, any record fits into PDB: 99,999 atoms are 7,000 residues at least, and it names 62 chains.
+_LARGE, _MANY_CHAINS = 7_000, 60
+_NAMES = {
+    "fingerprint": "--model",
+    "num_recycles": "--num-recycles",
+    "recycle_tolerance": "--recycle-tolerance",
+    "lowmem_fold": "version of lowmem-fold",
+}
+
+
+def check_output(
+    output: OutputFolder, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any]
+) -> None:
+    """Refuse a run that cannot write into the folder, or would mix or overwrite results there.
+
+    Parameters
+    ----------
+    output : OutputFolder
+    records : sequence of Record
+        All records of the input.
+    options : RunOptions
+    settings : Mapping
+        The settings that decide the numbers; those not known before the model is loaded may be absent.
+
+    Raises
+    ------
+    InputError
+        Names what stands in the way, and how to go on.
+    """
+    _refuse_place(output)
+    for record in records:
+        _refuse_unwritable(record, options)
+    if not output.path.is_dir():
+        return
+    config = output.read_config()
+    if config is None:
+        _refuse_foreign_files(output, records, options)
+        return
+    results = output.read_results()
+    if results:
+        _refuse_mixture(output, config["settings"], settings, records, options, results)
+        _refuse_other_sequences(output, records, options, results)
+
+
+def check_unlocked(output: OutputFolder) -> None:
+    """Raise InputError if another run is writing into the folder."""
+    if output.path.is_dir():
+        FolderLock(output.path).check()
+
+
+def _refuse_place(output: OutputFolder) -> None:
+    place = output.path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{place}: is a file, and results go into a folder. Give another one with -o.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{place}: no permission to write there. Give another folder with -o.")
+
+
+def _refuse_unwritable(record: Record, options: RunOptions) -> None:
+    """Write a record that may be too large for PDB with zeros for numbers: better now than after hours of folding."""
+    if ".pdb" not in options.endings or (record.length < _LARGE and len(record.chains) < _MANY_CHAINS):
+        return
+    import numpy as np
+
+    from ..prediction import Prediction
+    from ..residues import NUM_ATOMS, existing_atoms
+
+    n = record.length
+    zeros = np.zeros((n, NUM_ATOMS, 3), np.float32)
+    mask = existing_atoms("".join(record.chains))
+    Prediction(record.id, record.chains, zeros, mask, zeros[:, 0, 0], zeros[..., 0], 0.0).to_pdb()
+
+
+def _refuse_foreign_files(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> None:
+    names = [TABLE, *(record.id + ending for record in records for ending in options.endings)]
+    there = [name for name in names if (output.path / name).exists()]
+    if there and not options.overwrite:
+        raise InputError(
+            f"{output.path}: {_listed(there)} would be overwritten, and no run of lowmem-fold wrote here (there is no "
+            "config.json). Give another folder with -o, or add --overwrite."
+        )
+
+
+def _refuse_mixture(
+    output: OutputFolder,
+    stored: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    records: Sequence[Record],
+    options: RunOptions,
+    results: Mapping[str, StoredResult],
+) -> None:
+    differing = differing_settings(stored, settings)
+    table = "".join(_row(key, stored, settings) for key in differing)
+    if differing and not options.overwrite:
+        raise InputError(
+            f"{output.path}: the {_counted(len(results))} in this folder came from other settings:{table}\n"
+            "Results of two kinds are not mixed in one folder. Give another folder with -o, or add --overwrite to fold "
+            "them again."
+        )
+    # Without a difference, results of older settings are what a stopped run with --overwrite has not come to.
+    current = None if differing else settings_id(stored)
+    old = {id for id, result in results.items() if result.settings_id != current}
+    left = sorted(old - {record.id for record in records})
+    if left:
+        raise InputError(
+            f"{output.path}: {_listed(left)} came from other settings, and the input does not have "
+            f"{'them' if len(left) > 1 else 'it'}: old and new results would be mixed.{table}\n"
+            "Give another folder with -o, or an input with every record of this one."
+        )
+
+
+def _refuse_other_sequences(
+    output: OutputFolder, records: Sequence[Record], options: RunOptions, results: Mapping[str, StoredResult]
+) -> None:
+    by_name = {id.lower(): result for id, result in results.items()}
+    for record in records:
+        result = by_name.get(record.id.lower())
+        if result is None:
+            continue
+        if result.id != record.id:
+            raise InputError(
+                f"{record.source}: {record.id!r} differs from {result.id!r} in {output.path} by upper and lower case "
+                "only, and many systems keep one file for both. Rename it, or give another folder with -o."
+            )
+        if result.sequence != record.sequence and not options.overwrite:
+            there = len(result.sequence.replace(":", ""))
+            raise InputError(
+                f"{record.source}: {output.path} has a result for {record.id!r} from another sequence "
+                f"({_counted(there, 'residue')} there, {record.length} now). Rename the record, give another folder "
+                "with -o, or add --overwrite to replace the result."
+            )
+
+
+def _row(key: str, stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    return f"\n  {_NAMES.get(key, key)}: {_shown(key, stored)} there, {_shown(key, settings)} now"
+
+
+def _shown(key: str, settings: Mapping[str, Any]) -> str:
+    if key == "fingerprint":
+        return f"{settings.get('model')} (fingerprint {str(settings.get(key))[:12]})"
+    value = settings.get(key)
+    return "none" if value is None else str(value)
+
+
+def _counted(number: int, noun: str = "record") -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

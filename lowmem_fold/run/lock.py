@@ -1,0 +1,101 @@
+"""A lock on an output folder, so that two runs never write into it at once."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+
+from ..errors import InputError
+
+__all__ = ["FolderLock"]
+
+NAME = ".lowmem_fold.lock"
+_BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+_log = logging.getLogger(__name__)
+
+
+class FolderLock:
+    """A lock that the system drops with the process that held it: one left by a killed run does not count.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist when the lock is entered.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / NAME
+        self._descriptor: int | None = None
+
+    def check(self) -> None:
+        """Raise InputError if another run holds the folder; leaves nothing behind."""
+        if self._path.exists() and os.access(self._path, os.W_OK):
+            with self:
+                pass
+
+    def __enter__(self) -> FolderLock:
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _lock(descriptor)
+            except OSError as error:
+                self._refuse_if_busy(descriptor, error)
+                _log.warning("%s cannot be locked here (%s): nothing stops a second run", self._folder, error)
+            # The run that held it before may have removed the file between our opening and our locking it.
+            if _is_at(descriptor, self._path):
+                break
+            os.close(descriptor)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()}\n".encode())
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._descriptor is not None
+        with contextlib.suppress(OSError):  # Windows keeps a file that is open; the next run reuses it
+            self._path.unlink()
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def _refuse_if_busy(self, descriptor: int, error: OSError) -> None:
+        if error.errno not in _BUSY:
+            return
+        holder = _read_holder(descriptor)
+        os.close(descriptor)
+        raise InputError(
+            f"{self._folder}: another run{holder} is writing into this folder. Wait for it to end, or give another "
+            "folder with -o."
+        ) from None
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _read_holder(descriptor: int) -> str:
+    try:
+        text = os.pread(descriptor, 100, 0).decode(errors="replace").strip()
+    except (AttributeError, OSError):  # Windows has no pread, and does not let a locked byte be read
+        return ""
+    return f" ({text})" if text else ""
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,158 @@
+"""What a user asks of a run, checked, and which of it decides the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+from ..versions import package_version
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "FORMATS",
+    "RunOptions",
+    "differing_settings",
+    "known_settings",
+    "result_settings",
+    "settings_id",
+]
+
+DEFAULT_MODEL = "facebook/esmfold_v1"
+#: Value of ``--format`` and the endings of the structure files it asks for.
+FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run, by the names of the command line with ``_`` for ``-``.
+
+    Attributes
+    ----------
+    model : str
+        Hub id, local folder, or ``"demo"``.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    num_recycles : int
+        Passes through the trunk after the first one, 0 or more.
+    recycle_tolerance : float, optional
+        Angstrom; recycling stops when the CA distance map changes by less. None: never early.
+    chunk_size : int, optional
+        Height of the blocks of the pair state, 1 or more. None: from the engine's byte budget.
+    max_tokens_per_batch : int, optional
+        Residues (padding included) that may be folded at once. None or 0: one record at a time.
+    format : str
+        ``pdb``, ``cif`` or ``both``.
+    save_pae : bool
+        Whether to write ``<id>.pae.json``.
+    overwrite : bool
+        Whether records that are finished are folded again, and settings may differ from the folder's.
+
+    Raises
+    ------
+    InputError
+        Names the option and its value.
+    """
+
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    num_recycles: int = 3
+    recycle_tolerance: float | None = None
+    chunk_size: int | None = None
+    max_tokens_per_batch: int | None = None
+    format: str = "pdb"
+    save_pae: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        _check_whole("num_recycles", self.num_recycles, 0)
+        if self.chunk_size is not None:
+            _check_whole("chunk_size", self.chunk_size, 1)
+        if self.max_tokens_per_batch is not None:
+            _check_whole("max_tokens_per_batch", self.max_tokens_per_batch, 0)
+        _check_tolerance(self.recycle_tolerance)
+        if self.format not in FORMATS:
+            raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}.")
+        if not self.model.strip():
+            raise InputError("--model is empty: give a hub id, a local folder, or demo.")
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Endings of the files that a finished record has, its scores last."""
+        pae = (".pae.json",) if self.save_pae else ()
+        return (*FORMATS[self.format], *pae, ".scores.json")
+
+    @property
+    def fold_keywords(self) -> dict[str, Any]:
+        """What ``Folder.fold`` and ``Folder.fold_batch`` are called with."""
+        return {
+            "num_recycles": self.num_recycles,
+            "chunk_size": self.chunk_size,
+            "recycle_tolerance": self.recycle_tolerance,
+        }
+
+
+def known_settings(options: RunOptions) -> dict[str, Any]:
+    """The settings that are known before a model is loaded."""
+    from ..sequences import CHAIN_BREAK, LINKER
+
+    return {
+        "model": options.model,
+        "num_recycles": options.num_recycles,
+        "recycle_tolerance": options.recycle_tolerance,
+        "linker": LINKER,
+        "chain_break": CHAIN_BREAK,
+        "lowmem_fold": package_version(),
+    }
+
+
+def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings that decide the numbers; block height, batching and device change them by rounding only.
+
+    Parameters
+    ----------
+    options : RunOptions
+    model : Mapping
+        What ``Folder.describe()`` says.
+    """
+    fingerprint = model.get("fingerprint") or model.get("source") or options.model
+    return {**known_settings(options), "fingerprint": fingerprint, "precision": model.get("precision")}
+
+
+def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that decide the numbers and are not the same; one absent from ``settings`` is not judged.
+
+    The name of a model does not count, only its fingerprint: the same weights may lie in two places.
+    """
+    return [key for key, value in settings.items() if key != "model" and stored.get(key) != value]
+
+
+def settings_id(settings: Mapping[str, Any]) -> str:
+    """A short name of the settings, kept with each result: results with one name may stand in one folder."""
+    text = json.dumps({key: value for key, value in settings.items() if key != "model"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{_flag(name)} must be a whole number from {least} on; it is {value!r}.")
+
+
+def _check_tolerance(value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        raise InputError(f"--recycle-tolerance must be a number above 0 (Angstrom); it is {value!r}.")

@@ -1,0 +1,156 @@
+"""What a user sees of a run: a line for each record on standard output, a bar on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .table import FAILED, SUSPECT
+
+if TYPE_CHECKING:
+    from ..sequences import Record
+
+__all__ = ["Progress", "SilentProgress", "relative_work", "result_text"]
+
+_GIB = 2**30
+_MAX_REASON = 200
+
+
+def relative_work(num_tokens: int, num_passes: int) -> float:
+    """Arithmetic of a fold, up to a constant factor: what the remaining time is estimated by.
+
+    Multiplications of ESMFold v1, in units of the part that grows with the square of the tokens T: the stem 119 T, and
+    a pass through the trunk 27 T (sequence track), T^2 (projections of the pair state) and T^3 / 640 (triangles).
+    """
+    t = float(num_tokens)
+    return 119 * t + num_passes * (27 * t + t**2 + t**3 / 640)
+
+
+def result_text(line: Mapping[str, Any], width: int = 0) -> str:
+    """One line for a reader: id, length, confidence, seconds, peak memory; the reason where it is not well.
+
+    Parameters
+    ----------
+    line : Mapping
+        A line of ``scores.jsonl``.
+    width : int
+        Columns of the id.
+    """
+    start = f"{line['id']:<{width}}  {line['length']:>5} residues"
+    if line["status"] == FAILED:
+        return f"{start}  FAILED: {_shortened(str(line['reason']))}"
+    iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
+    scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
+    text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}"
+    return f"{text}  SUSPECT: {line['reason']}" if line["status"] == SUSPECT else text
+
+
+class SilentProgress:
+    """Shows nothing; what a run calls as it goes."""
+
+    def start(self, records: Sequence[Record], num_passes: int) -> None:
+        """The records that are going to be folded are known."""
+
+    def working_on(self, records: Sequence[Record]) -> None:
+        """These are being folded now, in one batch."""
+
+    def finished(self, record: Record, line: Mapping[str, Any]) -> None:
+        """The line of a record is written."""
+
+    def close(self) -> None:
+        """The run is over, or broken off."""
+
+
+class Progress(SilentProgress):
+    """A bar where standard error is a terminal, and the lines.
+
+    Parameters
+    ----------
+    lines, bar : TextIO, optional
+        Standard output and standard error.
+    """
+
+    def __init__(self, lines: TextIO | None = None, bar: TextIO | None = None) -> None:
+        self._lines: TextIO | None = lines or sys.stdout
+        self._stream = bar or sys.stderr
+        self._bar: Any = None
+        self._passes = 1
+        self._width = 0
+        self._done = self._total = 0
+
+    def start(self, records: Sequence[Record], num_passes: int) -> None:
+        self._passes = num_passes
+        self._total = len(records)
+        self._width = max((len(record.id) for record in records), default=0)
+        if records and self._stream.isatty():
+            self._bar = self._new_bar(sum(relative_work(record.num_tokens, num_passes) for record in records))
+
+    def working_on(self, records: Sequence[Record]) -> None:
+        if self._bar is not None:
+            first = records[0]
+            more = f" and {len(records) - 1} more" if len(records) > 1 else ""
+            self._bar.set_description_str(f"{first.id}{more} ({first.length} residues)", refresh=False)
+            self._show_count()
+
+    def finished(self, record: Record, line: Mapping[str, Any]) -> None:
+        self._done += 1
+        self._write(result_text(line, self._width))
+        if self._bar is not None:
+            self._bar.update(relative_work(record.num_tokens, self._passes))
+            self._show_count()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _new_bar(self, total: float) -> Any:
+        from tqdm import tqdm
+
+        # smoothing=0: the mean speed so far, since records differ too much for the speed of the last ones.
+        layout = "{desc} |{bar}| {percentage:3.0f}% {postfix} [{elapsed}<{remaining}]"
+        return tqdm(
+            total=total, file=self._stream, bar_format=layout, smoothing=0, leave=False, dynamic_ncols=True, miniters=0
+        )
+
+    def _show_count(self) -> None:
+        self._bar.postfix = f"{self._done}/{self._total}"
+        self._bar.refresh()
+
+    def _write(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        if self._lines is not None:
+            try:
+                print(text, file=self._lines, flush=True)
+            except OSError:  # nobody reads any more (a closed pipe or session): the run goes on without it
+                self._lines = None
+                with suppress(OSError, ValueError):
+                    self._silence_stdout()
+
+    @staticmethod
+    def _silence_stdout() -> None:
+        """So that the interpreter does not complain about the broken pipe when it ends."""
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _number(value: float | None, width: int, decimals: int) -> str:
+    return f"{'?':>{width}}" if value is None else f"{value:{width}.{decimals}f}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:7.1f} s"
+
+
+def _peak(line: Mapping[str, Any]) -> str:
+    peak = line.get("peak_bytes")
+    return "" if peak is None else f"  peak {peak / _GIB:.2f} GiB"
+
+
+def _shortened(reason: str) -> str:
+    first = reason.strip().split("\n")[0]
+    return first if len(first) <= _MAX_REASON else first[: _MAX_REASON - 3] + "..."

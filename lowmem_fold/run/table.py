@@ -1,0 +1,109 @@
+"""``scores.jsonl``: one line for each record of an output folder, failures included."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FAILED", "OK", "SUSPECT", "ScoreTable", "summary_line"]
+
+OK, SUSPECT, FAILED = "ok", "suspect", "failed"
+
+#: Entries of ``<id>.scores.json`` that grow with the record: its line in the table leaves them out.
+_LONG = ("plddt", "chain_pair_iptm", "chain_pair_pae", "problems")
+
+
+def summary_line(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of a finished record: its scores without the long entries."""
+    return {key: value for key, value in scores.items() if key not in _LONG}
+
+
+class ScoreTable:
+    """The lines of ``scores.jsonl``, in memory and in the file.
+
+    A new line is appended by one write; a line that takes another's place has the file written anew and put in place
+    of the old one. A kill can so leave a torn last line and nothing worse, and ``repair`` removes that.
+
+    Parameters
+    ----------
+    path : Path
+    replace : callable
+        ``replace(path, text)`` writes a file whole or not at all.
+    """
+
+    def __init__(self, path: Path, replace: Callable[[Path, str], object]) -> None:
+        self._path = path
+        self._replace = replace
+        self._lines = _read_lines(path)
+        self._whole = path.exists() and path.read_bytes() == self._text().encode()
+
+    def __getitem__(self, id: str) -> dict[str, Any]:
+        return self._lines[id]
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._lines
+
+    def repair(self, finished: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make the file agree with the finished records of the folder.
+
+        Parameters
+        ----------
+        finished : Mapping
+            Scores by id. Their lines are added where missing; lines of records whose files are gone are dropped,
+            but those of failures are kept.
+        """
+        kept = {id: line for id, line in self._lines.items() if id in finished or line.get("status") == FAILED}
+        self._lines = kept | {id: summary_line(scores) for id, scores in finished.items()}
+        if not (self._path.exists() and self._path.read_bytes() == self._text().encode()):
+            self._rewrite()
+
+    def put(self, line: Mapping[str, Any]) -> None:
+        """Add the line of a record, in place of the one it has."""
+        taken = line["id"] in self._lines
+        self._lines[line["id"]] = dict(line)
+        if taken or not self._whole:
+            self._rewrite()
+        else:
+            self._append(_as_text(line))
+
+    def _append(self, text: str) -> None:
+        self._whole = False  # until the line is there whole: a full disk may take a part of it
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            data = text.encode()
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)
+        self._whole = True
+
+    def _rewrite(self) -> None:
+        self._whole = False
+        self._replace(self._path, self._text())
+        self._whole = True
+
+    def _text(self) -> str:
+        return "".join(map(_as_text, self._lines.values()))
+
+
+def _as_text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def _read_lines(path: Path) -> dict[str, dict[str, Any]]:
+    """The lines that can be read, by id; of two with one id the later."""
+    if not path.exists():
+        return {}
+    lines: dict[str, dict[str, Any]] = {}
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("id"), str):
+            lines.pop(line["id"], None)
+            lines[line["id"]] = line
+    return lines

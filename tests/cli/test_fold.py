@@ -1,0 +1,194 @@
+"""``lowmem-fold fold`` from the command line to the exit code, with a model that returns helices."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+import lowmem_fold
+from lowmem_fold.cli.main import main
+
+from ..fake_run import FakeFolder
+
+FASTA = ">one first\nMKTAYIAK\n>two\nacdx:GGUG\n"
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """The model that a run loads; nothing may be loaded before the input is checked."""
+    folder = FakeFolder()
+    monkeypatch.setattr(
+        lowmem_fold, "load", lambda *arguments, **keywords: folder.load(*arguments, **keywords), raising=False
+    )
+    return folder
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    def load(*arguments, **keywords):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(lowmem_fold, "load", load, raising=False)
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    path = tmp_path / "in.fasta"
+    path.write_text(FASTA)
+    return path
+
+
+def test_run(model, fasta, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert (
+        main(["fold", "-i", str(fasta), "-o", str(out), "--num-recycles", "1", "--format", "both", "--save-pae"]) == 0
+    )
+    printed, errors = capsys.readouterr()
+    lines = printed.splitlines()
+    assert lines[0].startswith("one") and "8 residues" in lines[0] and "ipTM" not in lines[0]
+    assert lines[1].startswith("two") and "8 residues" in lines[1] and "ipTM 0.500" in lines[1]
+    assert lines[2] == f"2 records: 2 folded. Results are in {out}"
+    assert "warning" in errors and "U at 3" in errors
+    table = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    assert [line["header"] for line in table] == ["one first", "two"]
+    assert table[1]["warnings"] and not table[0]["warnings"]
+    assert {path.name for path in out.glob("two.*")} == {"two.pdb", "two.cif", "two.pae.json", "two.scores.json"}
+    assert model.keywords[0]["num_recycles"] == 1
+    config = json.loads((out / "config.json").read_text())
+    assert config["settings"]["num_recycles"] == 1
+
+
+def test_again(model, fasta, tmp_path, capsys):
+    command = ["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]
+    main(command)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"2 records: 2 finished before. Results are in {tmp_path / 'out'}\n"
+    assert len(model.folded) == 2
+
+
+def test_sequence_instead_of_a_file(model, tmp_path):
+    assert main(["fold", "--sequence", "MKTA:GG", "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "sequence.pdb").exists()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_standard_input(model, tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pack(FASTA.encode()))))
+    assert main(["fold", "-i", "-", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "two.pdb").exists()
+
+
+def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
+    def before(record):
+        if record.id == "one":
+            raise RuntimeError("no luck")
+
+    folder = FakeFolder(before=before, changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
+    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 1
+    printed, errors = capsys.readouterr()
+    assert "FAILED: RuntimeError: no luck" in printed
+    assert "SUSPECT: pTM 0.999" in printed
+    assert "2 records: 1 folded, 1 failed." in printed
+    assert "FAILED" in errors and "one" in errors
+    assert "SUSPECT" in errors and "two" in errors
+    assert "Traceback" not in errors
+
+
+def test_doubt_alone_is_no_failure(monkeypatch, fasta, tmp_path):
+    folder = FakeFolder(changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
+    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
+
+
+BAD_INPUT = {
+    "empty": (b"", "empty"),
+    "no-records": (b"\n\n", "no records"),
+    "empty-record": (b">a\n>b\nMKT\n", "record 1"),
+    "empty-chain": (b">a\nMKT::GG\n", "chain B"),
+    "stop": (b">a\nMKT\n>b\nMK*T\n", "record 2"),
+    "gap": (b">a\nMK-T\n", "'-'"),
+    "digit": (b">a\nMK1T\n", "position 3"),
+    "same-id": (b">a\nMKT\n>b\nMKT\n>a\nMKT\n", "'a'"),
+    "same-name": (b">a/b\nMKT\n>A_b\nMKT\n", "a/b"),
+    "no-header": (b"MKT\n>a\nMKT\n", "line 1"),
+    "binary": (bytes(range(256)), "binary"),
+    "utf-16": (">a\nMKT\n".encode("utf-16"), "UTF-16"),
+    "cut-gzip": (gzip.compress(FASTA.encode())[:-10], "gzip"),
+}
+
+
+@pytest.mark.parametrize(("content", "named"), BAD_INPUT.values(), ids=BAD_INPUT.keys())
+def test_bad_input(no_model, tmp_path, capsys, content, named):
+    path = tmp_path / "in.fasta"
+    path.write_bytes(content)
+    assert main(["fold", "-i", str(path), "-o", str(tmp_path / "out")]) == 2
+    printed, errors = capsys.readouterr()
+    assert printed == "" and "Traceback" not in errors
+    assert errors.startswith("lowmem-fold: error: ") and "in.fasta" in errors and named in errors
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.fasta"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory"])
+def test_bad_path(no_model, tmp_path, capsys, kind):
+    path = tmp_path if kind == "directory" else tmp_path / "none.fasta"
+    assert main(["fold", "-i", str(path), "-o", str(tmp_path / "out")]) == 2
+    assert str(path) in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--num-recycles", "-1"], "--num-recycles must be a whole number from 0 on; it is -1"),
+        (["--num-recycles", "many"], "--num-recycles: invalid int value: 'many'"),
+        (["--chunk-size", "0"], "--chunk-size must be a whole number from 1 on; it is 0"),
+        (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
+        (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
+        (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'gpu'"),
+        (["--format", "xyz"], "--format"),
+        (["--sequence", "MKT"], "--sequence"),
+        (["--recycles", "3"], "--recycles"),
+        (["--model", ""], "--model"),
+    ],
+    ids=lambda value: "=".join(value) if isinstance(value, list) else None,
+)
+def test_bad_option(no_model, fasta, tmp_path, capsys, options, named):
+    try:
+        code = main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), *options])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", [["-o", "out"], ["-i", "in.fasta"], ["--sequence", "", "-o", "out"]])
+def test_missing_option(no_model, capsys, given):
+    try:
+        code = main(["fold", *given])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
+    def before(record):
+        if record.id == "two":
+            os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    out = tmp_path / "out"
+    assert main(["fold", "-i", str(fasta), "-o", str(out)]) == code
+    assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
+    assert len((out / "scores.jsonl").read_text().splitlines()) == 1

@@ -1,0 +1,81 @@
+"""Help, versions and wrong verbs: at once, and without torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lowmem_fold.cli.main import VERBS, main
+from lowmem_fold.versions import package_version
+
+ROOT = Path(__file__).parents[2]
+IMPORTED = """
+import sys
+from lowmem_fold.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0, end.code
+heavy = {"torch", "transformers", "numpy", "biotite", "tqdm"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=lambda value: "-".join(value)
+)
+def test_help_is_quick_and_imports_nothing_heavy(arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    seconds = []
+    for _ in range(3):  # the machine may be busy: the best of three
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTED, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+        assert "lowmem-fold" in done.stdout
+        if seconds[-1] < 0.5:
+            break
+    assert min(seconds) < 0.5
+
+
+def test_help_names_every_verb(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"{verb}  " in shown and does in shown for verb, does in VERBS.items())
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"lowmem-fold {package_version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flod"], "'flod' is no verb of lowmem-fold; there are fold, info. Did you mean fold?"),
+        ([], "usage: lowmem-fold VERB"),
+    ],
+    ids=["unknown", "none"],
+)
+def test_wrong_verb(capsys, arguments, message):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+
+
+def test_option_without_verb(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--device", "cpu"])
+    assert end.value.code == 2
+    assert "--device" in capsys.readouterr().err

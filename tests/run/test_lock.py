@@ -1,0 +1,67 @@
+"""One run a folder, whatever became of the one before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lowmem_fold.errors import InputError
+from lowmem_fold.run import lock as lock_module
+from lowmem_fold.run.lock import FolderLock
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+import sys, time
+from pathlib import Path
+from lowmem_fold.run.lock import FolderLock
+with FolderLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_second_is_refused_and_named(tmp_path, holder):
+    for attempt in (FolderLock(tmp_path).check, FolderLock(tmp_path).__enter__):
+        with pytest.raises(InputError, match=rf"process {holder.pid}\b.*another folder with -o"):
+            attempt()
+
+
+def test_lock_of_a_killed_run_does_not_count(tmp_path, holder):
+    holder.kill()
+    assert holder.wait() == -signal.SIGKILL
+    assert list(tmp_path.iterdir())  # the file is still there
+    FolderLock(tmp_path).check()
+    with FolderLock(tmp_path):
+        pass
+
+
+def test_nothing_is_left_behind(tmp_path):
+    with FolderLock(tmp_path):
+        assert list(tmp_path.iterdir())
+    FolderLock(tmp_path).check()
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_the_file_system_has_no_locks_the_run_goes_on(tmp_path, monkeypatch, caplog):
+    def unsupported(descriptor):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(lock_module, "_lock", unsupported)
+    with FolderLock(tmp_path):
+        assert "nothing stops a second run" in caplog.text

@@ -1,0 +1,85 @@
+"""Options that are refused, and which of them decide the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from lowmem_fold.errors import InputError
+from lowmem_fold.run.options import RunOptions, differing_settings, result_settings, settings_id
+
+MODEL = {"fingerprint": "f00d", "precision": "fp32"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_recycles", -1),
+        ("num_recycles", 1.5),
+        ("num_recycles", True),
+        ("chunk_size", 0),
+        ("chunk_size", -64),
+        ("max_tokens_per_batch", -1),
+        ("recycle_tolerance", 0.0),
+        ("recycle_tolerance", -1.0),
+        ("recycle_tolerance", float("nan")),
+        ("recycle_tolerance", float("inf")),
+        ("format", "PDB"),
+        ("device", "gpu"),
+        ("device", "cuda:x"),
+        ("model", " "),
+    ],
+)
+def test_wrong_value_is_refused_by_name_and_value(name, value):
+    with pytest.raises(InputError) as caught:
+        RunOptions(**{name: value})
+    assert f"--{name.replace('_', '-')} " in str(caught.value)
+    assert value == " " or repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_recycles", 0),
+        ("chunk_size", 1),
+        ("max_tokens_per_batch", 0),
+        ("recycle_tolerance", 1),
+        ("device", "cuda:1"),
+    ],
+)
+def test_smallest_and_odd_values_are_taken(name, value):
+    assert getattr(RunOptions(**{name: value}), name) == value
+
+
+def test_scores_are_the_last_file():
+    assert RunOptions(format="both", save_pae=True).endings == (".pdb", ".cif", ".pae.json", ".scores.json")
+
+
+OTHER = {
+    "model": "copy",
+    "device": "cuda",
+    "num_recycles": 1,
+    "recycle_tolerance": 0.5,
+    "chunk_size": 16,
+    "max_tokens_per_batch": 512,
+    "format": "cif",
+    "save_pae": True,
+    "overwrite": True,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(RunOptions)])
+def test_results_may_stand_together_unless_the_numbers_differ(name):
+    plain = result_settings(RunOptions(), MODEL)
+    other = result_settings(RunOptions(**{name: OTHER[name]}), MODEL)
+    decides = name in ("num_recycles", "recycle_tolerance")
+    assert (settings_id(plain) != settings_id(other)) is decides
+    assert differing_settings(plain, other) == ([name] if decides else [])
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "precision"])
+def test_model_decides_the_numbers(name):
+    plain, other = (result_settings(RunOptions(), model) for model in (MODEL, {**MODEL, name: "other"}))
+    assert settings_id(plain) != settings_id(other)
+    assert differing_settings(plain, other) == [name]

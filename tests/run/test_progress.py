@@ -1,0 +1,88 @@
+"""What a run shows."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from lowmem_fold.run.progress import Progress, relative_work, result_text
+from lowmem_fold.sequences import parse_sequence
+
+LINE = {
+    "id": "r0",
+    "length": 120,
+    "status": "ok",
+    "reason": None,
+    "mean_plddt": 83.26,
+    "ptm": 0.8125,
+    "iptm": None,
+    "seconds": 12.34,
+    "peak_bytes": 3 * 2**29,
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s  peak 1.50 GiB"),
+        ({"iptm": 0.5}, "r0    120 residues  pLDDT  83.3  pTM 0.812  ipTM 0.500     12.3 s  peak 1.50 GiB"),
+        ({"peak_bytes": None}, "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s"),
+        ({"mean_plddt": None, "ptm": None}, "r0    120 residues  pLDDT     ?  pTM     ?     12.3 s  peak 1.50 GiB"),
+        (
+            {"status": "failed", "reason": "out of memory: 9 GiB\nmore"},
+            "r0    120 residues  FAILED: out of memory: 9 GiB",
+        ),
+    ],
+    ids=["one-chain", "complex", "no-meter", "not-finite", "failed"],
+)
+def test_line_of_a_record(changes, expected):
+    assert result_text({**LINE, **changes}) == expected
+
+
+def test_line_of_a_suspect_record_ends_with_the_reason():
+    assert result_text({**LINE, "status": "suspect", "reason": "it is"}).endswith("GiB  SUSPECT: it is")
+
+
+def show(bar: io.StringIO, lines: io.StringIO) -> Progress:
+    records = [parse_sequence("A" * 120, id) for id in ("r0", "longer")]
+    progress = Progress(lines, bar)
+    progress.start(records, 4)
+    for record in records:
+        progress.working_on([record])
+        progress.finished(record, {**LINE, "id": record.id})
+    progress.close()
+    return progress
+
+
+def test_bar_only_on_a_terminal():
+    bar, lines = Terminal(), io.StringIO()
+    show(bar, lines)
+    assert "longer (120 residues)" in bar.getvalue()
+    assert "50%" in bar.getvalue() and "1/2" in bar.getvalue()
+    quiet, same = io.StringIO(), io.StringIO()
+    show(quiet, same)
+    assert quiet.getvalue() == ""
+    assert same.getvalue() == lines.getvalue()
+    assert [line.index("  120 residues") for line in same.getvalue().splitlines()] == [8, 8]
+
+
+def test_closed_pipe_does_not_end_the_run():
+    show(io.StringIO(), Broken())
+
+
+def test_work_grows_from_linear_to_cubic():
+    short, long = (relative_work(2 * n, 4) / relative_work(n, 4) for n in (1, 100_000))
+    assert 2 < short < 2.1
+    assert 7.9 < long < 8
+    assert relative_work(100, 5) > relative_work(100, 4)
