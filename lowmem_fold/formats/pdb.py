@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,11 @@ def pdb_text(prediction: Prediction) -> str:
     chain = prediction.chain_index[array.residue]
     array.set_annotation("atom_id", np.arange(1, len(chain) + 1) + chain)  # each TER before an atom takes a number
     _refuse_many_atoms(prediction, array)
-    file = PDBFile()
+    file, written = PDBFile(), StringIO()
     file.set_structure(array)
-    ends = np.flatnonzero(np.append(np.diff(chain), 1))
-    lines = list(file.lines)
-    for end in ends[::-1]:
+    file.write(written)
+    lines = written.getvalue().splitlines()  # an ATOM line for each atom, no other
+    for end in np.flatnonzero(np.append(np.diff(chain), 1))[::-1]:
         lines.insert(end + 1, _ter(array[end]))
     return "\n".join(line.ljust(80) for line in [*lines, "END"]) + "\n"
 
