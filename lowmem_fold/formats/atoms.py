@@ -39,7 +39,7 @@ def atom_array(prediction: Prediction, chain_ids: Sequence[str]) -> Any:
     plddt = prediction.plddt[residue]
     if not len(residue):
         raise LowmemFoldError(f"{prediction.id}: no atom of the prediction exists, there is no structure to write.")
-    if not (np.isfinite(coordinates).all() and np.isfinite(plddt).all()):
+    if not (np.isfinite(coordinates).all() and np.isfinite(prediction.plddt).all()):
         raise LowmemFoldError(f"{prediction.id}: coordinates or pLDDT are not finite, there is no structure to write.")
     names = np.array(ATOM_NAMES)[atom]
     array = AtomArray(len(residue))
