@@ -23,8 +23,8 @@ install: $(INSTALLED)
 # Made anew when the requirements change, so that nothing stays installed that is no longer asked for. The two
 # variables hold the build back end to the same pins (older and newer pip read one each).
 $(INSTALLED): pyproject.toml constraints.txt
-	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "error: Python 3.11 or newer is needed, '$(or $(PYTHON),$(shell python3 --version 2>&1))' is not." >&2; \
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "error: Python 3.11 or newer is needed, '$(or $(PYTHON),python3)' is older or missing." >&2; \
 		echo "       Say where one is: make PYTHON=/path/to/python3.12 test" >&2; exit 1; fi
 	"$(PYTHON)" -m venv --clear $(VENV) || { \
 		echo "error: no virtual environment could be made (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
