@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 all done, 1 some records failed, 2 the input or an option is wrong, 128 + n ended by signal n.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a header may hold letters that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         if not given or given[0].startswith("-"):
             return _main_options(given)

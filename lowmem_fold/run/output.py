@@ -34,18 +34,24 @@ _RESULT_ENDINGS = (_SCORES, ".pdb", ".cif", ".pae.json")
 
 @dataclass(frozen=True)
 class StoredResult:
-    """A finished record of the folder: what its ``<id>.scores.json``, written last, says."""
+    """A finished record of the folder: what its ``<id>.scores.json``, written last, says.
+
+    Attributes
+    ----------
+    line : dict
+        Its line of ``scores.jsonl``.
+    """
 
     id: str
-    scores: dict[str, Any]
+    line: dict[str, Any]
 
     @property
     def settings_id(self) -> str:
-        return str(self.scores["settings_id"])
+        return str(self.line["settings_id"])
 
     @property
     def sequence(self) -> str:
-        return str(self.scores["sequence"])
+        return str(self.line["sequence"])
 
 
 class OutputFolder:
@@ -64,6 +70,7 @@ class OutputFolder:
         self.path = Path(path)
         self._table: ScoreTable | None = None
         self._settings: Mapping[str, Any] = {}
+        self._results: dict[str, StoredResult] | None = None
 
     def read_config(self) -> dict[str, Any] | None:
         """What ``config.json`` says, None if there is none; InputError if it is not a run's."""
@@ -84,9 +91,14 @@ class OutputFolder:
         return config
 
     def read_results(self) -> dict[str, StoredResult]:
-        """The finished records of the folder by id, those of other settings and other formats included."""
-        found = (_read_result(path) for path in sorted(self.path.glob("*" + _SCORES)))
-        return {result.id: result for result in found if result}
+        """The finished records of the folder by id, those of other settings and other formats included.
+
+        Read once before and once after the folder is opened: there may be many thousands.
+        """
+        if self._results is None:
+            found = (_read_result(path) for path in sorted(self.path.glob("*" + _SCORES)))
+            self._results = {result.id: result for result in found if result}
+        return self._results
 
     def unfinished(self, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any]) -> list[Record]:
         """The records that the run has to fold, in their order."""
@@ -105,6 +117,7 @@ class OutputFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with FolderLock(self.path):
             self._clear_partial()
+            self._results = None
             try:
                 yield self
             finally:
@@ -119,7 +132,7 @@ class OutputFolder:
     def repair_table(self) -> None:
         """Make ``scores.jsonl`` agree with the finished records."""
         self._table = ScoreTable(self.path / TABLE, self._replace)
-        self._table.repair({id: result.scores for id, result in self.read_results().items()})
+        self._table.repair({id: result.line for id, result in self.read_results().items()})
 
     def save(self, prediction: Prediction, notes: Mapping[str, Any], options: RunOptions) -> dict[str, Any]:
         """Write the files of a prediction, and its line.
@@ -208,4 +221,4 @@ def _read_result(path: Path) -> StoredResult | None:
     ours = (
         isinstance(scores, dict) and {"settings_id", "sequence", "status"} <= scores.keys() and scores.get("id") == id
     )
-    return StoredResult(id, scores) if ours else None
+    return StoredResult(id, summary_line(scores)) if ours else None

@@ -40,7 +40,7 @@ def result_text(line: Mapping[str, Any], width: int = 0) -> str:
     """
     start = f"{line['id']:<{width}}  {line['length']:>5} residues"
     if line["status"] == FAILED:
-        return f"{start}  FAILED: {_shortened(str(line['reason']))}"
+        return f"{start}  FAILED: {_shortened(str(line['reason']), _MAX_REASON)}"
     iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
     scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
     text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}"
@@ -91,15 +91,14 @@ class Progress(SilentProgress):
         if self._bar is not None:
             first = records[0]
             more = f" and {len(records) - 1} more" if len(records) > 1 else ""
-            self._bar.set_description_str(f"{first.id}{more} ({first.length} residues)", refresh=False)
-            self._show_count()
+            place = f"{self._done + 1}/{self._total}"
+            self._bar.set_description_str(f"{place} {_shortened(first.id, 40)}{more}, {first.length} residues")
 
     def finished(self, record: Record, line: Mapping[str, Any]) -> None:
         self._done += 1
         self._write(result_text(line, self._width))
         if self._bar is not None:
             self._bar.update(relative_work(record.num_tokens, self._passes))
-            self._show_count()
 
     def close(self) -> None:
         if self._bar is not None:
@@ -110,14 +109,10 @@ class Progress(SilentProgress):
         from tqdm import tqdm
 
         # smoothing=0: the mean speed so far, since records differ too much for the speed of the last ones.
-        layout = "{desc} |{bar}| {percentage:3.0f}% {postfix} [{elapsed}<{remaining}]"
+        layout = "{desc} |{bar}| {percentage:3.0f}% [{elapsed}, {remaining} left]"
         return tqdm(
             total=total, file=self._stream, bar_format=layout, smoothing=0, leave=False, dynamic_ncols=True, miniters=0
         )
-
-    def _show_count(self) -> None:
-        self._bar.postfix = f"{self._done}/{self._total}"
-        self._bar.refresh()
 
     def _write(self, text: str) -> None:
         if self._bar is not None:
@@ -151,6 +146,6 @@ def _peak(line: Mapping[str, Any]) -> str:
     return "" if peak is None else f"  peak {peak / _GIB:.2f} GiB"
 
 
-def _shortened(reason: str) -> str:
-    first = reason.strip().split("\n")[0]
-    return first if len(first) <= _MAX_REASON else first[: _MAX_REASON - 3] + "..."
+def _shortened(text: str, most: int) -> str:
+    first = text.strip().split("\n")[0]
+    return first if len(first) <= most else first[: most - 3] + "..."

@@ -40,23 +40,17 @@ class ScoreTable:
         self._lines = _read_lines(path)
         self._whole = path.exists() and path.read_bytes() == self._text().encode()
 
-    def __getitem__(self, id: str) -> dict[str, Any]:
-        return self._lines[id]
-
-    def __contains__(self, id: str) -> bool:
-        return id in self._lines
-
     def repair(self, finished: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the file agree with the finished records of the folder.
 
         Parameters
         ----------
         finished : Mapping
-            Scores by id. Their lines are added where missing; lines of records whose files are gone are dropped,
-            but those of failures are kept.
+            Their lines by id, added where missing. Lines of records whose files are gone are dropped, but those of
+            failures are kept.
         """
         kept = {id: line for id, line in self._lines.items() if id in finished or line.get("status") == FAILED}
-        self._lines = kept | {id: summary_line(scores) for id, scores in finished.items()}
+        self._lines = kept | {id: dict(line) for id, line in finished.items()}
         if not (self._path.exists() and self._path.read_bytes() == self._text().encode()):
             self._rewrite()
 

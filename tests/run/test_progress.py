@@ -68,8 +68,8 @@ def show(bar: io.StringIO, lines: io.StringIO) -> Progress:
 def test_bar_only_on_a_terminal():
     bar, lines = Terminal(), io.StringIO()
     show(bar, lines)
-    assert "longer (120 residues)" in bar.getvalue()
-    assert "50%" in bar.getvalue() and "1/2" in bar.getvalue()
+    assert "2/2 longer, 120 residues" in bar.getvalue()
+    assert " 50% [" in bar.getvalue() and " left]" in bar.getvalue()
     quiet, same = io.StringIO(), io.StringIO()
     show(quiet, same)
     assert quiet.getvalue() == ""

@@ -49,7 +49,7 @@ def test_repair_keeps_failures_drops_lost_results_and_adds_missing_ones(tmp_path
     path = tmp_path / "t"
     stored = [{"id": "failed", "status": "failed"}, {"id": "gone", "status": "ok"}, {"id": "stale", "status": "failed"}]
     path.write_text("".join(json.dumps(line) + "\n" for line in stored))
-    finished = {id: {"id": id, "status": "ok", "plddt": [1.0], "ptm": 0.5} for id in ("stale", "new")}
+    finished = {id: {"id": id, "status": "ok", "ptm": 0.5} for id in ("stale", "new")}
     ScoreTable(path, write).repair(finished)
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"id": "failed", "status": "failed"},
