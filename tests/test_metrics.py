@@ -79,7 +79,7 @@ TM_SCORES = {
 
 @pytest.mark.parametrize("kind", TM_SCORES)
 def test_tm_score_is_that_recorded_from_tm_align(kind: str) -> None:
-    assert tm_score(*pair(kind)) == pytest.approx(TM_SCORES[kind], abs=0.005)
+    assert tm_score(*pair(kind)) == pytest.approx(TM_SCORES[kind], abs=5e-4)
 
 
 @pytest.mark.parametrize("kind", TM_SCORES)
@@ -88,7 +88,7 @@ def test_tm_score_is_that_of_tm_align_with_the_alignment_given(kind: str) -> Non
     predicted, reference = pair(kind)
     letters = "A" * len(reference)
     expected = tmtools.tm_align(predicted, reference, letters, letters, [letters, letters]).tm_norm_chain2
-    assert tm_score(predicted, reference) == pytest.approx(expected, abs=0.005)
+    assert tm_score(predicted, reference) == pytest.approx(expected, abs=5e-4)
 
 
 def test_tm_score_needs_the_search() -> None:

@@ -113,9 +113,8 @@ def read_backbones(path: str | Path) -> Iterator[Structure]:
 
 def _backbone(deltas: np.ndarray) -> np.ndarray:
     """Shape (L, 3, 3), Angstrom: N, CA and C of one chain, whose first CA stands at the origin."""
-    steps = deltas.astype(np.int64)  # int16 would overflow when summed along a chain
-    ca = np.cumsum(steps[:, 1], axis=0)
-    atoms = np.stack([ca + steps[:, 0], ca, ca + steps[:, 2]], axis=1)
+    ca = np.cumsum(deltas[:, 1], axis=0, dtype=np.int64)  # beyond the range of int16 in a long chain
+    atoms = np.stack([ca + deltas[:, 0], ca, ca + deltas[:, 2]], axis=1)
     return (atoms * _DELTA_ANGSTROM).astype(np.float32)
 
 
