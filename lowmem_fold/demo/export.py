@@ -1,0 +1,91 @@
+"""Write a run's averaged weights as a Hugging Face folder: `python -m lowmem_fold.demo.export RUN --stem FOLDER`.
+
+The stem is stored in half precision and the trunk in float32, like the published ESMFold. The folder is built beside
+its place and swapped in; files that are not written here (model card, licences) are carried over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import EsmForProteinFolding, EsmTokenizer
+from transformers.models.esm.openfold_utils import residue_constants
+
+from ..errors import ModelError
+from . import MODEL_FOLDER
+from .architecture import Shape, build
+
+__all__ = ["averaged_model", "main", "write_folder"]
+
+
+def averaged_model(checkpoint: str | Path, stem: str | Path) -> EsmForProteinFolding:
+    """The model of a checkpoint with its averaged weights, stem in half precision.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint cannot be read.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        model = build(Shape(**state["shape"]), stem)
+        missing, unexpected = model.load_state_dict(state["average"], strict=False)
+    except (OSError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{checkpoint}: not a checkpoint of lowmem_fold.demo.train ({error})") from error
+    if unexpected or any(not name.startswith(("esm.", "af2_to_esm")) for name in missing):
+        raise ModelError(f"{checkpoint}: does not match the model's layers")
+    model.esm.half()
+    return model
+
+
+def write_folder(model: EsmForProteinFolding, folder: str | Path) -> None:
+    """Write configuration, weights and tokenizer; the folder is replaced whole or not at all."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh, old = Path(scratch) / "new", Path(scratch) / "old"
+        if folder.exists():
+            shutil.copytree(folder, fresh)
+        model.save_pretrained(fresh)
+        _write_config(fresh / "config.json")
+        _write_tokenizer(fresh)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(fresh, folder)
+
+
+def _write_config(path: Path) -> None:
+    """Name the trunk's precision: the stock class makes the stem half by `fp16_esm`."""
+    config = json.loads(path.read_text())
+    config["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """A tokenizer whose ids are AlphaFold's residue order, as the folding model takes them (no special tokens)."""
+    extras = ["<cls>", "<pad>", "<eos>", "<unk>", "<mask>"]
+    vocabulary = Path(folder) / "vocab.txt"
+    vocabulary.write_text("\n".join([*residue_constants.restypes_with_x, *extras]))
+    EsmTokenizer(vocab_file=str(vocabulary), model_max_length=1024).save_pretrained(folder)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("run", type=Path, help="folder of the training run")
+    parser.add_argument("--stem", required=True, help="folder of ESM-2 8M in the Hugging Face layout")
+    parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="(%(default)s)")
+    options = parser.parse_args(arguments)
+    write_folder(averaged_model(options.run / "checkpoint.pt", options.stem), options.out)
+    size = sum(file.stat().st_size for file in options.out.iterdir())
+    print(f"{options.out}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
