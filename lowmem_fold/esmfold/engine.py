@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lowmem_fold.esmfold import heads
-from lowmem_fold.esmfold.stem import mixed_states
-from lowmem_fold.esmfold.structure import Structure, predict_structure
-from lowmem_fold.esmfold.tiles import Tiling, tiles
-from lowmem_fold.esmfold.trunk import initial_pair_state, recycle_pair_state, run_block
+from . import heads
+from .stem import mixed_states
+from .structure import Structure, predict_structure
+from .tiles import Tiling, tiles
+from .trunk import initial_pair_state, recycle_pair_state, run_block
 
 __all__ = ["FoldInput", "FoldOutput", "fold_batch"]
 
@@ -80,7 +80,7 @@ def fold_batch(
 
 
 def initial_sequence_states(model: nn.Module, records: Sequence[FoldInput]) -> list[Tensor]:
-    """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected, and the residue's."""
+    """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected."""
     s = model.esm_s_mlp(mixed_states(model, [record.aatype for record in records]))
     if model.config.esmfold_config.embed_aa:
         s += model.embedding(torch.cat([record.aatype for record in records]))

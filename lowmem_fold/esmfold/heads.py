@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lowmem_fold.esmfold.tiles import Tiling, tiles
+from .tiles import Tiling, tiles
 
 __all__ = ["MAX_PAE", "AlignedError", "aligned_error", "distogram_logits", "plddt"]
 

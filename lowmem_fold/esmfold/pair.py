@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lowmem_fold.esmfold.tiles import Tiling, tiles
+from .tiles import Tiling, tiles
 
 __all__ = ["pair_bias", "pair_transition", "sequence_to_pair", "triangle_attention", "triangle_multiplication"]
 
@@ -45,27 +45,40 @@ def triangle_multiplication(z: Tensor, module: nn.Module, tiling: Tiling, *, inc
     if incoming:
         z, whole, block = z.transpose(0, 1), block, whole
     length, channels = z.shape[1:]
-    height = tiling.height(length, 6 * channels, z.element_size())
-
     operand = z.new_empty(channels, length, length)
-    for rows in tiles(length, height):
-        operand[:, rows] = _gated_projection(normalised(z[rows], module.layer_norm_in), *whole).view(channels, -1, length)
+    _project(operand, z, module.layer_norm_in, *whole, tiling)
     operand = operand.transpose(1, 2)
-    for rows in tiles(length, height):
-        x = normalised(z[rows], module.layer_norm_in)
-        product = torch.bmm(_gated_projection(x, *block).view(channels, -1, length), operand)
-        gate = module.linear_g(x).sigmoid_()
+    for block_rows in tiles(length, tiling.height(length, 2 * channels, z.element_size(), product=True)):
+        z_block = z[block_rows]
+        left = z.new_empty(channels, len(z_block), length)
+        _project(left, z_block, module.layer_norm_in, *block, tiling)
+        product = torch.bmm(left, operand)
+        del left
+        _add_gated(z_block, product, module, tiling)
+        del product
+
+
+def _project(out: Tensor, z: Tensor, norm: nn.LayerNorm, linear: nn.Linear, gate: nn.Linear, tiling: Tiling) -> None:
+    """Writes sigmoid(gate(x)) * linear(x), with x = norm(z) of the rows z (n, L, C), into `out` (C, n, L)."""
+    count, length, channels = z.shape
+    for rows in tiles(count, tiling.height(length, 3 * channels, z.element_size())):
+        x = normalised(z[rows], norm)
+        gated = channels_first(x, gate.weight, gate.bias).sigmoid_()
+        gated.mul_(channels_first(x, linear.weight, linear.bias))
+        out[:, rows] = gated.view(channels, -1, length)
+        del x, gated
+
+
+def _add_gated(z: Tensor, product: Tensor, module: nn.Module, tiling: Tiling) -> None:
+    """z += gate(norm_in(z)) * linear(norm_out(product)) for rows z (n, L, C) and their product (C, n, L)."""
+    count, length, channels = z.shape
+    for rows in tiles(count, tiling.height(length, 4 * channels, z.element_size())):
+        gate = module.linear_g(normalised(z[rows], module.layer_norm_in)).sigmoid_()
+        x = product[:, rows].permute(1, 2, 0).contiguous()
+        update = module.linear_z(module.layer_norm_out(x).view(-1, channels))
         del x
-        product = product.view(channels, -1).t().contiguous()
-        update = module.linear_z(module.layer_norm_out(product))
         z[rows] += update.mul_(gate).view(-1, length, channels)
-        del product, update, gate
-
-
-def _gated_projection(x: Tensor, linear: nn.Linear, gate: nn.Linear) -> Tensor:
-    """sigmoid(gate(x)) * linear(x) of x (n, C), as (C, n)."""
-    gated = channels_first(x, gate.weight, gate.bias).sigmoid_()
-    return gated.mul_(channels_first(x, linear.weight, linear.bias))
+        del gate, update
 
 
 def triangle_attention(z: Tensor, module: nn.Module, tiling: Tiling, *, ending: bool) -> None:

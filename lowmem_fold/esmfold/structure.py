@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.esm.openfold_utils import Rigid, Rotation
 
-from lowmem_fold.esmfold.pair import channels_first
-from lowmem_fold.esmfold.tiles import Tiling, tiles
+from .pair import channels_first
+from .tiles import Tiling, tiles
 
 __all__ = ["Structure", "atom14_positions", "predict_structure"]
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lowmem_fold.esmfold.pair import (
+from .pair import (
     pair_transition,
     sequence_to_pair,
     triangle_attention,
     triangle_multiplication,
 )
-from lowmem_fold.esmfold.sequence import update_sequence
-from lowmem_fold.esmfold.tiles import Tiling, tiles
+from .sequence import update_sequence
+from .tiles import Tiling, tiles
 
 __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_block"]
 
@@ -60,7 +60,7 @@ def recycle_pair_state(trunk: nn.Module, z: Tensor, backbone: Tensor, residue_in
 
 
 def _relative_positions(trunk: nn.Module, residue_index: Tensor, rows: slice) -> Tensor:
-    """Embedding (n, L, C) of the clamped difference of residue numbers; index 0 is for padding, of which there is none."""
+    """Embedding (n, L, C) of the clamped difference of residue numbers; index 0 is for padding, unused here."""
     module = trunk.pairwise_positional_embedding
     difference = (residue_index - residue_index[rows, None]).clamp_(-module.bins, module.bins)
     return module.embedding(difference.add_(module.bins + 1))

@@ -1,0 +1,41 @@
+"""Protein structure prediction on the hardware that people have.
+
+>>> import lowmem_fold as lf
+>>> folder = lf.load("demo")
+>>> prediction = folder.fold("MKTAYIAKQR:GSHMLE")
+>>> prediction.mean_plddt, prediction.save("out/")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import InputError, LowmemFoldError, ModelError
+    from .folder import Folder, load
+    from .prediction import Prediction
+
+__all__ = ["Folder", "InputError", "LowmemFoldError", "ModelError", "Prediction", "__version__", "load"]
+
+try:
+    __version__ = version("lowmem-fold")
+except PackageNotFoundError:  # run from a checkout that was not installed
+    __version__ = "0+unknown"
+
+_HOME = {
+    "Folder": ".folder",
+    "InputError": ".errors",
+    "LowmemFoldError": ".errors",
+    "ModelError": ".errors",
+    "Prediction": ".prediction",
+    "load": ".folder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used: `--help` must not wait for torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)

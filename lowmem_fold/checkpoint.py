@@ -1,0 +1,173 @@
+"""Finding a model and reading it: the Hugging Face layout, from the package, a folder, or the hub's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import EsmForProteinFolding
+
+__all__ = ["Checkpoint", "find_checkpoint", "load_model"]
+
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
+# Parts of ESM-2 that folding never runs, and a buffer that is computed: published checkpoints lack them.
+_NOT_NEEDED = ("esm.contact_head.", "esm.embeddings.position_ids", "rotary_embeddings.inv_freq")
+_SAMPLE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model on disk: the name it was asked for by, and the folder that holds it."""
+
+    name: str
+    path: Path
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that differ between models: a hash of the configuration, and of each weight file's
+        name, size, first and last MiB (a published model of 8 GB is not read twice)."""
+        digest = hashlib.sha256((self.path / "config.json").read_bytes())
+        for file in self.weight_files():
+            size = file.stat().st_size
+            digest.update(f"{file.name} {size}".encode())
+            with file.open("rb") as stream:
+                digest.update(stream.read(_SAMPLE_BYTES))
+                stream.seek(max(0, size - _SAMPLE_BYTES))
+                digest.update(stream.read())
+        return digest.hexdigest()[:16]
+
+    def weight_files(self) -> list[Path]:
+        return sorted({file for pattern in _WEIGHTS for file in self.path.glob(pattern)})
+
+
+def find_checkpoint(model: str) -> Checkpoint:
+    """The checkpoint of `demo`, of a local folder, or of a hub id (downloaded, or from the hub's cache).
+
+    Raises ModelError, with what to do, if it cannot be had or is no folding model.
+    """
+    if model == "demo":
+        from .demo import MODEL_FOLDER
+
+        checkpoint = Checkpoint(model, MODEL_FOLDER)
+    elif Path(model).is_dir():
+        checkpoint = Checkpoint(model, Path(model))
+    elif Path(model).exists():
+        raise ModelError(f"{model} is a file; --model takes the folder that holds config.json and the weights")
+    else:
+        checkpoint = Checkpoint(model, _from_hub(model))
+    _check(checkpoint)
+    return checkpoint
+
+
+def _from_hub(model: str) -> Path:
+    """The snapshot in the hub's cache, or else a fresh one. The cache is asked first: it answers offline and at once."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise ModelError(
+            f"there is no folder {model}; --model takes a folder, a hub id such as facebook/esmfold_v1, or demo"
+        )
+    try:
+        cached = Checkpoint(model, Path(snapshot_download(model, local_files_only=True)))
+        if cached.weight_files():
+            return cached.path
+    except HFValidationError:
+        raise ModelError(
+            f"{model!r} is neither a folder nor a hub id (such as facebook/esmfold_v1), nor demo"
+        ) from None
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
+        safe = any(file.endswith(".safetensors") for file in files)
+        weights = "*.safetensors" if safe else "pytorch_model*.bin"
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", weights]))
+    except Exception as error:  # the hub's client raises its own errors, those of its HTTP library, and the system's
+        raise ModelError(_unreachable(model, error)) from None
+
+
+def _unreachable(model: str, error: Exception) -> str:
+    first = str(error).strip().split("\n")[0] or type(error).__name__
+    return (
+        f"{model} is not in the hub's cache and could not be fetched ({type(error).__name__}: {first}).\n"
+        f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
+        "--model demo comes with the package and works offline."
+    )
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    path = checkpoint.path / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"{checkpoint.path} holds no config.json: it is no model in Hugging Face layout") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
+    if config.get("model_type") != "esm" or not config.get("is_folding_model"):
+        raise ModelError(
+            f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model)"
+        )
+    for option in ("bypass_lm", "esm_ablate_sequence", "use_esm_attn_map"):
+        if (config.get("esmfold_config") or {}).get(option):
+            raise ModelError(f"{path}: {option} is an ablation that no published model uses; it is not supported")
+    if not checkpoint.weight_files():
+        raise ModelError(f"{checkpoint.path} holds no weights (model.safetensors or pytorch_model.bin)")
+
+
+def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
+    """The model on the CPU, all of it in float32, for inference.
+
+    Raises ModelError if files are damaged, or tensors are missing or of another shape.
+    """
+    import torch
+    from transformers import EsmConfig, EsmForProteinFolding
+
+    with _quiet_transformers():
+        config = EsmConfig.from_pretrained(checkpoint.path)
+        config.esmfold_config.fp16_esm = False  # else the stem is built in half precision and stays there
+        try:
+            model, info = EsmForProteinFolding.from_pretrained(
+                checkpoint.path, config=config, dtype=torch.float32, output_loading_info=True
+            )
+        except Exception as error:  # safetensors, pickle, zip and transformers each raise their own
+            first = str(error).strip().split("\n")[0]
+            raise ModelError(
+                f"{checkpoint.path}: the weights cannot be read ({type(error).__name__}: {first})"
+            ) from error
+    missing = [key for key in info["missing_keys"] if not any(part in key for part in _NOT_NEEDED)]
+    if missing or info["mismatched_keys"]:
+        raise ModelError(_mismatch(checkpoint, missing, info["mismatched_keys"]))
+    return model.float().eval().requires_grad_(False)
+
+
+def _mismatch(checkpoint: Checkpoint, missing: list[str], mismatched: list) -> str:
+    shown = [f"{key} is missing" for key in sorted(missing)[:3]]
+    shown += [f"{key} is {tuple(found)}, the configuration says {tuple(wanted)}" for key, found, wanted in mismatched][
+        :3
+    ]
+    more = len(missing) + len(mismatched) - len(shown)
+    return f"{checkpoint.path}: " + "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without the progress bar and the report of keys: what matters of them becomes an error."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()

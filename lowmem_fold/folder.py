@@ -1,0 +1,194 @@
+"""A loaded model that folds: sequences in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .checkpoint import Checkpoint, find_checkpoint, load_model
+from .confidence import chain_pair_iptm, interface_ptm, ptm
+from .errors import InputError
+from .esmfold.engine import FoldInput, FoldOutput, fold_batch
+from .esmfold.heads import MAX_PAE
+from .esmfold.structure import atom14_positions
+from .esmfold.tiles import Tiling
+from .prediction import Prediction
+from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
+from .sequences import Record, parse_sequence, tokenize
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import EsmForProteinFolding
+
+__all__ = ["DEFAULT_MODEL", "Folder", "load"]
+
+DEFAULT_MODEL = "facebook/esmfold_v1"
+
+
+def load(model: str = DEFAULT_MODEL, *, device: str | torch.device = "auto") -> Folder:
+    """Load a model, in float32.
+
+    Parameters
+    ----------
+    model : str
+        A hub id, a local folder in Hugging Face layout, or `demo`: the small model that comes with the package.
+    device : str or torch.device
+        `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`: CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be had, or is not what its configuration says.
+    InputError
+        If the device is not there.
+    """
+    target = _device(device)
+    checkpoint = find_checkpoint(str(model))
+    return Folder(load_model(checkpoint).to(target), checkpoint)
+
+
+def _device(name: str | torch.device) -> torch.device:
+    if str(name) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"device {name} is not available ({first}); this machine has {', '.join(_devices())}"
+        ) from None
+    return device
+
+
+def _devices() -> list[str]:
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+class Folder:
+    """A model on its device. Made by `load`; `model` is the Hugging Face container of its weights."""
+
+    def __init__(self, model: EsmForProteinFolding, checkpoint: Checkpoint) -> None:
+        self.model = model
+        self.checkpoint = checkpoint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def describe(self) -> dict[str, Any]:
+        """What a record of a run says of the model; JSON-able."""
+        return {
+            "model": self.checkpoint.name,
+            "source": str(self.checkpoint.path),
+            "fingerprint": self.checkpoint.fingerprint(),
+            "precision": "fp32",
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "device": str(self.device),
+        }
+
+    def fold(self, sequence: str | Record, **options: Any) -> Prediction:
+        """Fold one sequence; `:` parts chains. The options are those of `fold_batch`."""
+        return self.fold_batch([sequence], **options)[0]
+
+    def fold_batch(
+        self,
+        sequences: Sequence[str | Record],
+        *,
+        num_recycles: int = 3,
+        chunk_size: int | None = None,
+        recycle_tolerance: float | None = None,
+        pae: bool = True,
+    ) -> list[Prediction]:
+        """Fold sequences side by side: the weights are read once for all. Each result equals that of folding it alone.
+
+        Parameters
+        ----------
+        sequences : sequence of str or Record
+            One-letter codes, `:` between chains. `U Z B O J` become X.
+        num_recycles : int
+            Further passes after the first.
+        chunk_size : int, optional
+            Rows of the pair state worked on at once; by default as many as 32 MiB of temporaries allow.
+        recycle_tolerance : float, optional
+            Stop recycling once the CA distances change by less than so many Angstrom (root mean square).
+        pae : bool
+            Whether to keep the predicted aligned error, L x L numbers.
+
+        Raises
+        ------
+        InputError
+            If a sequence holds what is no residue, or an option is out of range.
+        """
+        _check_options(num_recycles, chunk_size, recycle_tolerance)
+        records = [_record(sequence, index) for index, sequence in enumerate(sequences)]
+        inputs = [self._input(record) for record in records]
+        outputs = fold_batch(
+            self.model,
+            inputs,
+            num_recycles=num_recycles,
+            recycle_tolerance=recycle_tolerance,
+            tiling=Tiling(chunk_size=chunk_size),
+            keep_pae=pae,
+        )
+        return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
+
+    def _input(self, record: Record) -> FoldInput:
+        tokens = tokenize(record.chains)
+        arrays = (tokens.aatype, tokens.residue_index, tokens.chain_index)
+        return FoldInput(*(torch.from_numpy(array).to(self.device) for array in arrays))
+
+    def _prediction(self, record: Record, given: FoldInput, output: FoldOutput) -> Prediction:
+        real = given.chain_index >= 0
+        tm = output.aligned.tm_by_chain.double().cpu().numpy()
+        atom_plddt = 100 * output.plddt[real].float().cpu().numpy()
+        pae = output.aligned.pae
+        return Prediction(
+            id=record.id,
+            chains=record.chains,
+            positions=self._positions(given, output)[real.cpu().numpy()],
+            atom_mask=existing_atoms("".join(record.chains)),
+            plddt=atom_plddt[:, 1],
+            atom_plddt=atom_plddt,
+            ptm=ptm(tm),
+            iptm=interface_ptm(tm, record.chains),
+            pae=None if pae is None else pae.float().cpu().numpy(),
+            num_passes=output.num_passes,
+            max_pae=MAX_PAE,
+            chain_pair_iptm=chain_pair_iptm(tm, record.chains),
+        )
+
+    def _positions(self, given: FoldInput, output: FoldOutput) -> np.ndarray:
+        """Atoms (L, 37, 3). An unknown residue, which has none in the model's tables, is built as alanine, of which
+        N, CA, C and O are kept."""
+        from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14_masks
+
+        aatype = given.aatype.masked_fill(given.aatype == UNKNOWN, RESIDUE_ORDER["A"])
+        structure = output.structure
+        module = self.model.trunk.structure_module
+        atom14 = atom14_positions(module, structure.frames, structure.angles, aatype).cpu()
+        atom37 = atom14_to_atom37(atom14, make_atom14_masks({"aatype": aatype.cpu()}))
+        unknown = (given.aatype == UNKNOWN).cpu()
+        atom37[unknown] *= torch.from_numpy(existing_atoms("X")[0])[:, None]
+        return atom37.float().numpy()
+
+
+def _record(sequence: str | Record, index: int) -> Record:
+    return (
+        sequence
+        if isinstance(sequence, Record)
+        else parse_sequence(sequence, id=f"sequence_{index + 1}" if index else "sequence")
+    )
+
+
+def _check_options(num_recycles: int, chunk_size: int | None, recycle_tolerance: float | None) -> None:
+    if num_recycles < 0:
+        raise InputError(f"num_recycles is {num_recycles}; it must be 0 or more")
+    if chunk_size is not None and chunk_size < 1:
+        raise InputError(f"chunk_size is {chunk_size}; it must be 1 or more")
+    if recycle_tolerance is not None and not recycle_tolerance > 0:
+        raise InputError(f"recycle_tolerance is {recycle_tolerance}; it must be above 0")
