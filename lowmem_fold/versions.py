@@ -19,8 +19,10 @@ def installed_version(distribution: str) -> str | None:
 
 
 def package_version() -> str:
-    """Version of lowmem_fold; ``"unknown"`` when it runs from a folder that was never installed."""
-    return installed_version("lowmem-fold") or "unknown"
+    """Version of lowmem_fold."""
+    from . import __version__
+
+    return __version__
 
 
 def environment_versions() -> dict[str, str | None]:

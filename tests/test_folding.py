@@ -554,31 +554,43 @@ def _run_in_child(fold, operation: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def _consistent(out: Path, records) -> None:
+    """Each record once, and all its files from one fold, which its pLDDT tells."""
+    table = by_id(out)
+    assert set(table) == {record.id for record in records}
+    for record in records:
+        line, scores = table[record.id], json.loads((out / f"{record.id}.scores.json").read_text())
+        assert line["status"] == "ok"
+        assert {key: scores[key] for key in line} == line
+        plddt = np.array(scores["plddt"], np.float32)
+        assert (out / f"{record.id}.pdb").read_text() == helix(record, plddt=plddt).to_pdb()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("overwrite", [False, True], ids=["new-records", "overwrite-with-other-settings"])
-def test_run_killed_at_any_change_of_the_file_system_is_resumed_whole(tmp_path, overwrite):
-    records = make_records(4, 5)
-    options = RunOptions(num_recycles=1, format="both", overwrite=overwrite)
+@pytest.mark.parametrize(
+    "before", [None, 3, 1], ids=["new-records", "overwrite-other-settings", "overwrite-same-settings"]
+)
+def test_run_killed_at_any_change_of_the_file_system_is_resumed_whole(tmp_path, before):
+    records = make_records(4, 5) if before is None else make_records(4)
+    options = RunOptions(num_recycles=1, format="both", overwrite=before is not None)
+    changes = {record.id: {"plddt": np.full(record.length, 20.25, np.float32)} for record in records}
     for operation in range(1, 100):
         out = tmp_path / str(operation)
-        if overwrite:
-            fold_records(records, out, load=FakeFolder().load)
-        code = _run_in_child(lambda out=out: fold_records(records, out, options, load=FakeFolder().load), operation)
-        begun = not overwrite or json.loads((out / "config.json").read_text())["settings"]["num_recycles"] == 1
-        fold_records(records, out, options if not begun else replace(options, overwrite=False), load=FakeFolder().load)
-        table = by_id(out)
-        assert set(table) == {"r0", "r1"}
-        assert {line["status"] for line in table.values()} == {"ok"}
-        assert len({line["settings_id"] for line in table.values()}) == 1
-        assert len(names(out)) == 2 * 3 + 3
-        for record in records:
-            assert (out / f"{record.id}.pdb").read_text() == helix(record).to_pdb()
-            scores = json.loads((out / f"{record.id}.scores.json").read_text())
-            assert {key: scores[key] for key in table[record.id]} == table[record.id]
+        if before is not None:
+            fold_records(records, out, RunOptions(num_recycles=before, format="both"), load=FakeFolder().load)
+        folder = FakeFolder(changes=changes)
+        code = _run_in_child(
+            lambda out=out, load=folder.load: fold_records(records, out, options, load=load), operation
+        )
+        begun = before is None or json.loads((out / "config.json").read_text())["settings"]["num_recycles"] == 1
+        fold_records(records, out, replace(options, overwrite=not begun), load=FakeFolder().load)
+        _consistent(out, records)
+        assert len({line["settings_id"] for line in lines_of(out)}) == 1
+        assert len(names(out)) == 3 * len(records) + 3
         if code == 0:
             break
         assert code == 9
-    assert operation > 20  # the count of changes that were tried
+    assert operation > 12  # so many changes were tried
 
 
 def test_run_killed_twice_is_resumed_whole(tmp_path):
@@ -597,13 +609,9 @@ def test_run_killed_twice_is_resumed_whole(tmp_path):
     last = _start(tmp_path, 0)
     output, errors = last.communicate(timeout=60)
     assert last.returncode == 0, errors
-    table = by_id(out)
-    assert list(table) == [f"r{i}" for i in range(20)]
+    _consistent(out, make_records(*range(10, 30)))
+    assert list(by_id(out)) == [f"r{i}" for i in range(20)]
     assert len(output.splitlines()) <= 10  # the others were finished before
-    for record in make_records(*range(10, 30)):
-        assert (out / f"{record.id}.pdb").read_text() == helix(record).to_pdb()
-        scores = json.loads((out / f"{record.id}.scores.json").read_text())
-        assert {key: scores[key] for key in table[record.id]} == table[record.id]
     assert len(names(out)) == 2 * 20 + 3
 
 

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         metavar="D",
         default=default.device,
-        help="auto, cpu, cuda, cuda:N or mps [auto: the first GPU there is]",
+        help="auto, cpu, cuda, cuda:N or mps [auto: CUDA where there is one, else the CPU]",
     )
     parser.add_argument(
         "--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once; less needs less memory"

@@ -63,7 +63,7 @@ def _packages(packages: dict[str, str]) -> dict[str, dict[str, str | None]]:
 
 
 def _devices() -> list[dict[str, Any]]:
-    """What ``--device`` accepts here, the one that ``auto`` takes first."""
+    """What ``--device`` accepts here."""
     import torch
 
     devices = [_cuda_device(index) for index in range(torch.cuda.device_count())]
