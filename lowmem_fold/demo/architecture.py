@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import EsmConfig, EsmForProteinFolding, EsmModel
+from transformers.models.esm.configuration_esm import get_default_vocab_list
 from transformers.models.esm.modeling_esmfold import EsmFoldLinear
 
 from ..errors import ModelError
@@ -74,7 +75,8 @@ class Shape:
 def model_config(shape: Shape, stem: dict | None = None) -> EsmConfig:
     """The stock configuration of a folding model of this shape; `stem` overrides entries of the ESM-2 8M stem."""
     fold = {"fp16_esm": True, "lddt_head_hid_dim": shape.lddt_head_hid_dim, "trunk": shape.trunk()}
-    return EsmConfig(**{**STEM, **(stem or {})}, is_folding_model=True, esmfold_config=fold)
+    vocabulary = list(get_default_vocab_list())
+    return EsmConfig(**{**STEM, **(stem or {})}, is_folding_model=True, vocab_list=vocabulary, esmfold_config=fold)
 
 
 def fresh_model(config: EsmConfig) -> EsmForProteinFolding:

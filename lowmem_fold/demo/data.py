@@ -77,11 +77,9 @@ class Chains:
 
     def backbone(self, chain: int) -> np.ndarray:
         """N, CA, C positions float32 (length, 3, 3) of a chain, Angstrom."""
-        deltas = self._deltas[self._starts[chain] : self._starts[chain + 1]].astype(np.float32) * 0.01
-        positions = np.repeat(np.cumsum(deltas[:, 1:2], axis=0), 3, axis=1)
-        positions[:, 0] += deltas[:, 0]
-        positions[:, 2] += deltas[:, 2]
-        return positions
+        deltas = self._deltas[self._starts[chain] : self._starts[chain + 1]]
+        ca = np.cumsum(deltas[:, 1], axis=0, dtype=np.int64)  # beyond int16 in a long chain
+        return (np.stack([ca + deltas[:, 0], ca, ca + deltas[:, 2]], axis=1) * 0.01).astype(np.float32)
 
 
 def draw_batch(chains: Chains, *, step: int, size: int, crop: int, seed: int) -> Batch:

@@ -22,7 +22,7 @@ WEIGHTS = {
     "distogram": 0.3,
     "torsion": 0.2,
     "angle_norm": 0.02,
-    "bonds": 0.1,
+    "bonds": 0.3,
     "clashes": 0.1,
     "plddt": 0.1,
     "pae": 0.05,
@@ -182,7 +182,7 @@ def bond_loss(backbone: Tensor, truth: Truth) -> Tensor:
 
 
 def clash_loss(ca: Tensor, truth: Truth, closest: float = 3.8) -> Tensor:
-    """By how much CA atoms three or more residues apart come closer than `closest`, summed over a residue's partners."""
+    """By how much CA atoms three or more residues apart come closer than `closest`, summed for each residue."""
     squares = (ca[:, :, None, :] - ca[:, None, :, :]).pow(2).sum(-1)
     index = torch.arange(ca.shape[1], device=ca.device)
     apart = (index[:, None] - index[None, :]).abs() > 2

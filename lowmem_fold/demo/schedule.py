@@ -34,7 +34,7 @@ def num_recycles(seed: int, step: int, progress: float) -> int:
 
 
 def fape_clamps(seed: int, step: int, size: int, progress: float) -> list[float]:
-    """Angstrom at which each chain's FAPE is cut off: 30 at first, when few pairs are near, later 10 for nine in ten."""
+    """Angstrom at which each chain's FAPE is cut off: 30 while little is in place, later 10 for nine in ten."""
     wide = min(1.0, max(0.1, 1.0 - (progress - 0.25) / 0.25))
     return [30.0 if draw < wide else 10.0 for draw in np.random.default_rng([seed, step, 2]).random(size)]
 
