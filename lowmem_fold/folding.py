@@ -38,9 +38,18 @@ _log = logging.getLogger(__name__)
 class Folds(Protocol):
     """What a run needs of a loaded model: ``lowmem_fold.Folder`` has it."""
 
-    def fold(self, sequence: Record, **options: Any) -> Prediction: ...
+    def fold(
+        self, sequence: Record, *, num_recycles: int, chunk_size: int | None, recycle_tolerance: float | None
+    ) -> Prediction: ...
 
-    def fold_batch(self, sequences: Sequence[Record], **options: Any) -> list[Prediction]: ...
+    def fold_batch(
+        self,
+        sequences: Sequence[Record],
+        *,
+        num_recycles: int,
+        chunk_size: int | None,
+        recycle_tolerance: float | None,
+    ) -> list[Prediction]: ...
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -117,12 +126,14 @@ def fold_records(
         with output.opened():
             output.repair_table()
         return RunSummary(skipped=[record.id for record in records])
+    progress = progress or SilentProgress()
+    progress.loading(options.model)
     folder = _load(load, options)
     settings = result_settings(options, folder.describe())
     check_output(output, records, options, settings)
     with output.opened(), logging_to(output.path / LOG):
         check_output(output, records, options, settings)  # another run may have ended here since
-        run = _Run(folder, output, options, progress or SilentProgress(), stops or StopSignals())
+        run = _Run(folder, output, options, progress, stops or StopSignals())
         return run.fold(records, settings)
 
 
@@ -251,12 +262,8 @@ def _all_finished(output: OutputFolder, records: Sequence[Record], options: RunO
 
 
 def _load(load: Callable[..., Folds] | None, options: RunOptions) -> Folds:
-    if load is None:
-        from lowmem_fold import load as load_model
-
-        load = load_model
     try:
-        return load(options.model, device=options.device)
+        return (load or _default_load())(options.model, device=options.device)
     except LowmemFoldError:
         raise
     except Exception as error:
@@ -266,6 +273,12 @@ def _load(load: Callable[..., Folds] | None, options: RunOptions) -> Folds:
             f"{options.model}: its weights do not fit into the memory of --device {options.device} ({_reason(error)})."
         )
         raise ModelError(text) from None
+
+
+def _default_load() -> Callable[..., Folds]:
+    import lowmem_fold
+
+    return lowmem_fold.load
 
 
 def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,10 +293,19 @@ def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str
             "save_pae": options.save_pae,
         },
         "model": dict(model),
+        "device_name": _device_name(str(model.get("device", "cpu"))),
         "versions": environment_versions(),
         "platform": platform.platform(),
         "started": _now(),
     }
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return platform.processor() or platform.machine()
 
 
 def _about(record: Record) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MAX_LISTED = 10
 _EXIT_CODES = """\
 exit codes:
   0    all records are folded (those marked suspect are written, and named at the end)
@@ -89,10 +90,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fold what the options say; returns the exit code."""
     options = _options(arguments)
+    if not arguments.output.strip():
+        raise InputError("-o is empty: name the folder that results go into.")
     records = _records(arguments)
-    for record in records:
-        for warning in record.warnings:
-            _tell(f"warning: {record.source}: {warning}")
+    _warn(records)
     from ..folding import fold_records
     from ..run.progress import Progress
     from ..run.stopping import Stopped, StopSignals
@@ -125,18 +126,32 @@ def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     return [parse_sequence(arguments.sequence)]
 
 
+def _warn(records: Sequence[Record]) -> None:
+    warnings = [f"{record.source}: {warning}" for record in records for warning in record.warnings]
+    for warning in warnings[:_MAX_LISTED]:
+        _tell(f"warning: {warning}")
+    if len(warnings) > _MAX_LISTED:
+        _tell(f"warning: and {len(warnings) - _MAX_LISTED} more such changes; scores.jsonl has them all")
+
+
 def _report(summary: RunSummary, number: int, out: Path) -> None:
     counts = {
         "folded": len(summary.folded),
+        "of these suspect": len(summary.suspect),
         "finished before": len(summary.skipped),
         "failed": len(summary.failed),
     }
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     print(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}", flush=True)
     if summary.suspect:
-        _tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {', '.join(summary.suspect)}")
+        _tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {_listed(summary.suspect)}")
     if summary.failed:
-        _tell(f"FAILED, tracebacks are in {out / 'lowmem_fold.log'}: {', '.join(summary.failed)}")
+        _tell(f"FAILED, tracebacks are in {out / 'lowmem_fold.log'}: {_listed(summary.failed)}")
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = len(ids) - _MAX_LISTED
+    return ", ".join(ids[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _how_to_go_on(options: RunOptions) -> str:

@@ -44,11 +44,14 @@ def result_text(line: Mapping[str, Any], width: int = 0) -> str:
     iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
     scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
     text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}"
-    return f"{text}  SUSPECT: {line['reason']}" if line["status"] == SUSPECT else text
+    return f"{text}  SUSPECT: {_shortened(str(line['reason']), _MAX_REASON)}" if line["status"] == SUSPECT else text
 
 
 class SilentProgress:
     """Shows nothing; what a run calls as it goes."""
+
+    def loading(self, model: str) -> None:
+        """A model is about to be loaded."""
 
     def start(self, records: Sequence[Record], num_passes: int) -> None:
         """The records that are going to be folded are known."""
@@ -79,6 +82,10 @@ class Progress(SilentProgress):
         self._passes = 1
         self._width = 0
         self._done = self._total = 0
+
+    def loading(self, model: str) -> None:
+        if self._stream.isatty():
+            print(f"loading {model}", file=self._stream, flush=True)
 
     def start(self, records: Sequence[Record], num_passes: int) -> None:
         self._passes = num_passes

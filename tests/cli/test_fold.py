@@ -97,7 +97,7 @@ def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
     printed, errors = capsys.readouterr()
     assert "FAILED: RuntimeError: no luck" in printed
     assert "SUSPECT: pTM 0.999" in printed
-    assert "2 records: 1 folded, 1 failed." in printed
+    assert "2 records: 1 folded, 1 of these suspect, 1 failed." in printed
     assert "FAILED" in errors and "one" in errors
     assert "SUSPECT" in errors and "two" in errors
     assert "Traceback" not in errors
@@ -171,7 +171,9 @@ def test_bad_option(no_model, fasta, tmp_path, capsys, options, named):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("given", [["-o", "out"], ["-i", "in.fasta"], ["--sequence", "", "-o", "out"]])
+@pytest.mark.parametrize(
+    "given", [["-o", "out"], ["-i", "in.fasta"], ["--sequence", "", "-o", "out"], ["--sequence", "MKT", "-o", ""]]
+)
 def test_missing_option(no_model, capsys, given):
     try:
         code = main(["fold", *given])
@@ -192,3 +194,23 @@ def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == code
     assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
     assert len((out / "scores.jsonl").read_text().splitlines()) == 1
+
+
+# With the real loader
+
+
+def test_device_that_is_not_there(fasta, tmp_path, capsys):
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--device", "cuda:99"]) == 2
+    errors = capsys.readouterr().err
+    assert "cuda:99 is not available" in errors and "cpu" in errors
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("model", ["nobody/has-this", "./nowhere", "."], ids=["hub-id", "no-folder", "no-model"])
+def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fold", "-i", str(fasta), "-o", "out", "--model", model]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("lowmem-fold: ") and "Traceback" not in errors
+    assert model != "nobody/has-this" or "--model demo" in errors
+    assert not (tmp_path / "out").exists()
