@@ -129,33 +129,41 @@ def fold_records(
     progress = progress or SilentProgress()
     progress.loading(options.model)
     folder = _load(load, options)
-    settings = result_settings(options, folder.describe())
+    model = folder.describe()
+    settings = result_settings(options, model)
     check_output(output, records, options, settings)
     with output.opened(), logging_to(output.path / LOG):
         check_output(output, records, options, settings)  # another run may have ended here since
-        run = _Run(folder, output, options, progress, stops or StopSignals())
-        return run.fold(records, settings)
+        run = _Run(folder, str(model.get("device", "cpu")), output, options, progress, stops or StopSignals())
+        return run.fold(records, _config(settings, options, model))
 
 
 class _Run:
     """A run that holds its folder and its model."""
 
     def __init__(
-        self, folder: Folds, output: OutputFolder, options: RunOptions, progress: SilentProgress, stops: StopSignals
+        self,
+        folder: Folds,
+        device: str,
+        output: OutputFolder,
+        options: RunOptions,
+        progress: SilentProgress,
+        stops: StopSignals,
     ) -> None:
         self._folder = folder
         self._output = output
         self._options = options
         self._progress = progress
         self._stops = stops
-        self._device = str(folder.describe().get("device", "cpu"))
+        self._device = device
         self._summary = RunSummary()
 
-    def fold(self, records: Sequence[Record], settings: Mapping[str, Any]) -> RunSummary:
+    def fold(self, records: Sequence[Record], config: Mapping[str, Any]) -> RunSummary:
+        settings = config["settings"]
         todo = self._output.unfinished(records, self._options, settings)
         self._summary.skipped = sorted({record.id for record in records} - {record.id for record in todo})
         with self._stops.held():
-            self._output.begin(_config(settings, self._options, self._folder.describe()))
+            self._output.begin(config)
         _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), dict(settings))
         self._progress.start(todo, self._options.num_recycles + 1)
         try:
