@@ -165,6 +165,8 @@ def test_memory_of_a_failed_fold_is_let_go(tmp_path):
         big = np.zeros(10)
         if record.id == "r0":
             held.append(weakref.ref(big))
+            cycle: list = [big]
+            cycle.append(cycle)
             raise MemoryError
         assert held[0]() is None
 

@@ -58,6 +58,20 @@ def test_nothing_is_left_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_file_removed_by_the_run_before_is_not_what_is_locked(tmp_path, monkeypatch):
+    real, removed = lock_module._lock, []
+
+    def lock_late(descriptor):
+        if not removed:
+            removed.append(True)
+            next(tmp_path.iterdir()).unlink()  # between our opening and our locking
+        real(descriptor)
+
+    monkeypatch.setattr(lock_module, "_lock", lock_late)
+    with FolderLock(tmp_path), pytest.raises(InputError, match="another run"):
+        FolderLock(tmp_path).__enter__()
+
+
 def test_where_the_file_system_has_no_locks_the_run_goes_on(tmp_path, monkeypatch, caplog):
     def unsupported(descriptor):
         raise OSError(95, "Operation not supported")
