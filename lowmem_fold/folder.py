@@ -139,18 +139,18 @@ class Folder:
 
     def _input(self, record: Record) -> FoldInput:
         tokens = tokenize(record.chains)
-        arrays = (tokens.aatype, tokens.residue_index, tokens.chain_index)
-        return FoldInput(*(torch.from_numpy(array).to(self.device) for array in arrays))
+        aatype, residue_index = (torch.from_numpy(t).to(self.device) for t in (tokens.aatype, tokens.residue_index))
+        return FoldInput(aatype, residue_index, tokens.chain_index)
 
     def _prediction(self, record: Record, given: FoldInput, output: FoldOutput) -> Prediction:
         real = given.chain_index >= 0
         tm = output.aligned.tm_by_chain.double().cpu().numpy()
-        atom_plddt = 100 * output.plddt[real].float().cpu().numpy()
+        atom_plddt = 100 * output.plddt.float().cpu().numpy()[real]
         pae = output.aligned.pae
         return Prediction(
             id=record.id,
             chains=record.chains,
-            positions=self._positions(given, output)[real.cpu().numpy()],
+            positions=self._positions(given, output)[real],
             atom_mask=existing_atoms("".join(record.chains)),
             plddt=atom_plddt[:, 1],
             atom_plddt=atom_plddt,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,11 +20,12 @@ __all__ = ["FoldInput", "FoldOutput", "fold_batch"]
 
 @dataclass(frozen=True)
 class FoldInput:
-    """One record: residue types (L,) in AlphaFold's order, residue numbers (L,), chain (L,) or -1 on a linker."""
+    """One record: residue types (L,) in AlphaFold's order and residue numbers (L,), on the model's device; the chain of
+    each residue (L,), -1 on a linker."""
 
     aatype: Tensor
     residue_index: Tensor
-    chain_index: Tensor
+    chain_index: np.ndarray
 
 
 @dataclass(frozen=True)

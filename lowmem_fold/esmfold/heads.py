@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,25 +39,28 @@ def bin_centers(bins: int, device: torch.device) -> Tensor:
     return torch.cat([centers, (centers[-1] + step).unsqueeze(-1)])
 
 
-def aligned_error(head: nn.Linear, z: Tensor, chain_index: Tensor, tiling: Tiling, *, keep_pae: bool) -> AlignedError:
+def aligned_error(
+    head: nn.Linear, z: Tensor, chain_index: np.ndarray, tiling: Tiling, *, keep_pae: bool
+) -> AlignedError:
     """Aligned error of the pair state z (L, L, C). Residues whose chain_index (L,) is negative, the linker, count
     nowhere: neither as rows, nor as columns, nor in the length that scales the TM term."""
-    real = (chain_index >= 0).nonzero().squeeze(-1) if bool((chain_index < 0).any()) else slice(None)
-    chains = chain_index[real]
-    members = torch.nn.functional.one_hot(chains).to(z.dtype)
-    count = len(chains)
+    real = np.flatnonzero(chain_index >= 0)
+    count, has_linker = len(real), len(real) < len(chain_index)
+    columns = torch.tensor(real, device=z.device) if has_linker else slice(None)
+    members = torch.tensor(np.eye(chain_index.max() + 1)[chain_index[real]], dtype=z.dtype, device=z.device)
     centers = bin_centers(head.out_features, z.device)
     d0 = 1.24 * (max(count, 19) - 15) ** (1.0 / 3) - 1.8
-    tm_terms = 1.0 / (1 + centers**2 / d0**2)
+    tm_terms = (1.0 / (1 + centers**2 / d0**2)).to(z.dtype)
+    centers = centers.to(z.dtype)
     tm_by_chain = z.new_empty(count, members.shape[1])
     pae = z.new_empty(count, count) if keep_pae else None
     for rows in tiles(count, tiling.height(len(z), z.shape[-1] + 3 * head.out_features, z.element_size())):
-        z_rows = z[rows] if isinstance(real, slice) else z[real[rows]][:, real]
+        z_rows = z[columns[rows]][:, columns] if has_linker else z[rows]
         probabilities = head(z_rows).softmax(-1)
         del z_rows
-        tm_by_chain[rows] = (probabilities @ tm_terms.to(z.dtype)) @ members
+        tm_by_chain[rows] = (probabilities @ tm_terms) @ members
         if pae is not None:
-            torch.matmul(probabilities, centers.to(z.dtype), out=pae[rows])
+            pae[rows] = probabilities @ centers
         del probabilities
     return AlignedError(tm_by_chain, pae)
 

@@ -1,0 +1,144 @@
+"""The engine against stock `EsmForProteinFolding` on the same weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import EsmForProteinFolding
+
+from lowmem_fold.bench.models import esmfold_v1_config, random_model, small_config
+from lowmem_fold.esmfold.engine import FoldInput, fold_batch
+from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.esmfold.trunk import FIRST_EDGE, LAST_EDGE, distance_bins, virtual_beta
+from tests.models import Compared, backbones_of_passes, difference, named, ours, small_model, stock, tokens
+
+FLOAT32 = {"pair_state": 1e-5}
+OTHERS_FLOAT32 = 1e-4
+NAMES = list(Compared.__annotations__)
+
+
+def assert_equal(found: Compared, expected: Compared, tolerances: dict[str, float], other: float) -> None:
+    for name in NAMES:
+        assert difference(getattr(found, name), getattr(expected, name)) < tolerances.get(name, other), name
+
+
+def flipped_bins(found: torch.Tensor, expected: torch.Tensor) -> int:
+    """How many recycled distance bins differ between two backbones (L, 3, 3); each has to lie on a boundary, where
+    rounding decides."""
+    betas = [virtual_beta(backbone) for backbone in (found, expected)]
+    bins = [distance_bins(beta, slice(0, len(beta)), 15) for beta in betas]
+    flips = (bins[0] != bins[1]).nonzero()
+    edges = torch.linspace(FIRST_EDGE, LAST_EDGE, 14, dtype=betas[0].dtype)
+    for i, j in flips:
+        distance = (betas[1][i] - betas[1][j]).norm()
+        assert (edges - distance).abs().min() < 1e-5 * betas[1].abs().max(), (i, j, distance)
+    return len(flips)
+
+
+@pytest.mark.parametrize("num_recycles", range(5))
+@pytest.mark.parametrize("length", [1, 2, 7, 33, 129])
+def test_equals_stock(length: int, num_recycles: int) -> None:
+    check_against_stock(length, num_recycles)
+
+
+@pytest.mark.parametrize("num_recycles", [0, 4])
+def test_equals_stock_where_rounding_flips_bins(num_recycles: int) -> None:
+    check_against_stock(300, num_recycles)
+
+
+def check_against_stock(length: int, num_recycles: int) -> None:
+    """In float32; if a bin flips between passes, which moves either implementation by 1e-2, in float64."""
+    model, record = small_model(), tokens(length, seed=length)
+    before_last = zip(*(backbones[:-1] for backbones in backbones_of_passes(model, record, num_recycles)), strict=True)
+    if not any(flipped_bins(*pair) for pair in before_last):
+        assert_equal(ours(model, record, num_recycles), stock(model, record, num_recycles), FLOAT32, OTHERS_FLOAT32)
+    else:
+        double = small_model(torch.float64)
+        assert_equal(ours(double, record, num_recycles), stock(double, record, num_recycles), {}, 1e-12)
+
+
+def test_equals_stock_in_float64() -> None:
+    """A faithful engine agrees to rounding; float32 casts within stock's rotations are kept."""
+    model, record = small_model(torch.float64), tokens(129, seed=5)
+    assert_equal(ours(model, record, 4), stock(model, record, 4), {}, 1e-12)
+
+
+def test_flips_are_counted() -> None:
+    """The count sees a bin that flips on its boundary, and refuses one that flips away from it."""
+    found = torch.zeros(2, 3, 3)
+    found[:, 0, 0], found[:, 2, 1] = -1.46, 1.52  # N and C about CA
+    found[1, :, 2] = FIRST_EDGE * (1 - 1e-6)
+    expected = found.clone()
+    assert flipped_bins(found, expected) == 0
+    expected[1, :, 2] = FIRST_EDGE * (1 + 1e-6)
+    assert flipped_bins(found, expected) == 2
+    expected[1, :, 2] = FIRST_EDGE * 1.01
+    with pytest.raises(AssertionError):
+        flipped_bins(found, expected)
+
+
+def test_equals_stock_at_full_width() -> None:
+    """ESMFold v1's own widths: 2560 and 40 heads in the stem, 1024 and 128 in the trunk; one layer, one block."""
+    model, record = random_model(esmfold_v1_config(stem_layers=1, trunk_blocks=1)), tokens(40)
+    assert_equal(ours(model, record, 1), stock(model, record, 1), FLOAT32, OTHERS_FLOAT32)
+
+
+def test_every_layer_matters() -> None:
+    """Each tensor of the weights changes the result, so that no comparison here is one of zeros."""
+    model, record = random_model(small_config(), seed=1), tokens(20)
+    reference = ours(model, record, 1)
+    # The same for all keys of a query: softmax cancels them.
+    without_effect = ("key.bias", "pair_to_sequence.layernorm.bias", "ipa.linear_b.bias")
+    for name, parameter in model.named_parameters():
+        if "lm_head" in name or "contact_head" in name or name.endswith(without_effect):
+            continue
+        saved = parameter.clone()
+        parameter.mul_(1.5).add_(0.1)
+        changed = ours(model, record, 1)
+        parameter.copy_(saved)
+        assert any(difference(getattr(changed, n), getattr(reference, n)) > 1e-4 for n in NAMES), name
+
+
+TILINGS = [*(Tiling(n) for n in (1, 2, 5, 16, 64, 200)), *(Tiling(None, n, n) for n in (1, 2**16, 2**20))]
+
+
+@pytest.mark.parametrize("tiling", TILINGS, ids=str)
+def test_block_height_does_not_matter(tiling: Tiling) -> None:
+    """To rounding: in float64 everywhere. In float32 too, where the random structure module does not blow it up."""
+    double, record = small_model(torch.float64), tokens(67)
+    assert_equal(ours(double, record, 1, tiling=tiling), ours(double, record, 1), {}, 1e-12)
+    found, expected = (ours(small_model(), record, 1, **options) for options in ({"tiling": tiling}, {}))
+    for name in ("pair_state", "distogram", "plddt", "ptm"):
+        assert difference(getattr(found, name), getattr(expected, name)) < 1e-6, name
+    assert_equal(found, expected, {}, 1e-5)
+
+
+def test_batch_equals_one_at_a_time() -> None:
+    model, records = small_model(), [tokens(length, seed=length) for length in (31, 1, 12, 70)]
+    outputs = fold_batch(model, records, num_recycles=2, keep_pair_state=True, keep_distogram=True)
+    for record, output in zip(records, outputs, strict=True):
+        assert_equal(named(output), ours(model, record, 2), {}, 1e-5)
+
+
+def test_recycling_stops_when_nothing_moves() -> None:
+    """Any change is below a huge tolerance, so that two passes run; a batch goes on with those that still move."""
+    model, record = small_model(), tokens(30)
+    stopped = fold_batch(model, [record], num_recycles=4, recycle_tolerance=1e6, keep_pair_state=True)[0]
+    assert stopped.num_passes == 2
+    assert difference(stopped.pair_state, ours(model, record, 1).pair_state) == 0
+    going_on = fold_batch(model, [record], num_recycles=4, recycle_tolerance=1e-9)[0]
+    assert going_on.num_passes == 5
+
+
+def test_recycling_stops_for_each_record_of_a_batch() -> None:
+    model, records = small_model(), [tokens(30, seed=1), tokens(41, seed=2), tokens(25, seed=3)]
+    changes = [_change_of_last_pass(model, record) for record in records]
+    tolerance = sorted(changes)[1] + 1e-6  # two of the three have settled after the second pass, one has not
+    outputs = fold_batch(model, records, num_recycles=2, recycle_tolerance=tolerance)
+    assert [output.num_passes for output in outputs] == [2 if change < tolerance else 3 for change in changes]
+
+
+def _change_of_last_pass(model: EsmForProteinFolding, record: FoldInput) -> float:
+    """Root mean square change of the CA distances between the first two passes, with no block and no loop."""
+    before, after = (torch.cdist(ca, ca) for ca in (ours(model, record, n).frames[:, 4:] for n in (0, 1)))
+    return (after - before).pow(2).mean().sqrt().item()
