@@ -1,4 +1,4 @@
-"""Held-out accuracy: `python -m lowmem_fold.demo.evaluate benchmarks/data/ts50 [--record benchmarks/results/demo.jsonl]`.
+"""Held-out accuracy: `python -m lowmem_fold.demo.evaluate benchmarks/data/ts50 [--record results.jsonl]`.
 
 Folds every chain of a folder of PDB files and compares with the known structure: TM-score, lDDT-CA, and how well the
 predicted pLDDT follows the measured lDDT-CA.

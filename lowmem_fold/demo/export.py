@@ -55,6 +55,8 @@ def write_folder(model: EsmForProteinFolding, folder: str | Path) -> None:
         model.save_pretrained(fresh)
         _write_config(fresh / "config.json")
         _write_tokenizer(fresh)
+        for file in fresh.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone
         if folder.exists():
             os.replace(folder, old)
         os.replace(fresh, folder)

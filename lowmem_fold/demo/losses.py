@@ -19,7 +19,7 @@ __all__ = ["WEIGHTS", "Truth", "backbone_fape", "lddt_ca", "losses", "smooth_ldd
 WEIGHTS = {
     "fape": 1.0,
     "smooth_lddt": 0.5,
-    "distogram": 0.3,
+    "distogram": 0.6,
     "torsion": 0.2,
     "angle_norm": 0.02,
     "bonds": 0.3,
