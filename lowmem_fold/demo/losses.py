@@ -22,7 +22,7 @@ WEIGHTS = {
     "distogram": 0.6,
     "torsion": 0.2,
     "angle_norm": 0.02,
-    "bonds": 0.3,
+    "bonds": 0.1,
     "clashes": 0.1,
     "plddt": 0.1,
     "pae": 0.05,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import time
@@ -175,11 +176,15 @@ class Trainer:
             return fold(self.model, states, batch.window(batch.sequence), index, batch.mask, recycles)
 
     def _update(self, rate: float) -> float:
-        """Clip, step, average; returns the gradient's norm. A gradient that is not finite is dropped."""
-        norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.clip))
+        """Clip, step, average; returns the gradient's norm. A gradient that is not finite is dropped.
+
+        The structure module, whose bonds and clashes pull hard, is clipped by itself: else it would silence the trunk.
+        """
+        norms = [torch.nn.utils.clip_grad_norm_(part, self.settings.clip) for part in _clipped_together(self.weights)]
+        norm = math.hypot(*map(float, norms))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        if norm == norm and norm != float("inf"):
+        if math.isfinite(norm):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))
@@ -204,6 +209,11 @@ class Trainer:
     def _assign(self, weights: dict[str, Tensor]) -> None:
         for name, p in self.weights.items():
             p.copy_(weights[name])
+
+
+def _clipped_together(weights: dict[str, nn.Parameter]) -> list[list[nn.Parameter]]:
+    inside = {name for name in weights if ".structure_module." in name}
+    return [[p for name, p in weights.items() if (name in inside) == part] for part in (True, False)]
 
 
 def _optimizer(weights: Iterable[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
