@@ -69,13 +69,14 @@ def fold(
     sequence, pair = torch.zeros_like(sequence_0), None
     bins = torch.zeros((*aatype.shape, aatype.shape[1]), dtype=torch.long, device=aatype.device)
     position = _relative_position(trunk.pairwise_positional_embedding, residue_index, mask)
+    padded = None if bool(mask.all()) else mask  # asked once: on a GPU the answer has to be waited for
     for step in range(num_recycles + 1):
         with torch.set_grad_enabled(torch.is_grad_enabled() and step == num_recycles):
             sequence, pair = _recycle(trunk, sequence_0, sequence, pair, bins, position)
             for block in trunk.blocks:
-                sequence, pair = trunk_block(block, sequence, pair, mask)
+                sequence, pair = trunk_block(block, sequence, pair, padded)
             with torch.autocast(pair.device.type, enabled=False):
-                structure = structure_module(trunk, sequence.float(), pair.float(), aatype, mask)
+                structure = structure_module(trunk, sequence.float(), pair.float(), aatype, padded)
             bins = recycling_bins(structure[3].detach(), trunk.recycle_bins)
             sequence, pair = (sequence.detach(), pair.detach()) if step < num_recycles else (sequence, pair)
     return _heads(model, pair, structure)
@@ -103,8 +104,8 @@ def recycling_bins(backbone: Tensor, num_bins: int) -> Tensor:
     return torch.bucketize(squares, boundaries)
 
 
-def trunk_block(block: nn.Module, sequence: Tensor, pair: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """One block of the trunk: sequence (B, L, C) and pair (B, L, L, C) states in and out."""
+def trunk_block(block: nn.Module, sequence: Tensor, pair: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """One block of the trunk: sequence (B, L, C) and pair (B, L, L, C) states in and out; no mask, no padding."""
     sequence = sequence + _sequence_attention(block, sequence, pair, mask)
     sequence = sequence + _mlp(block.mlp_seq.mlp, sequence)
     pair = pair + _sequence_to_pair(block.sequence_to_pair, sequence)
@@ -122,14 +123,14 @@ def _norm(layer: nn.Module, x: Tensor) -> Tensor:
     return y.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else y
 
 
-def _key_bias(mask: Tensor, like: Tensor) -> Tensor:
-    """0 on residues, a large negative number on padding: (B, L)."""
-    return (~mask).to(like.dtype) * -1e4
+def _hide_padding(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """The bias (B, H, L, L) of attention, with a large negative number where the key is padding."""
+    return bias if mask is None else bias.masked_fill(~mask[:, None, None, :], -1e4)
 
 
-def _sequence_attention(block: nn.Module, sequence: Tensor, pair: Tensor, mask: Tensor) -> Tensor:
+def _sequence_attention(block: nn.Module, sequence: Tensor, pair: Tensor, mask: Tensor | None) -> Tensor:
     attention, x = block.seq_attention, _norm(block.layernorm_1, sequence)
-    bias = block.pair_to_sequence(pair).permute(0, 3, 1, 2) + _key_bias(mask, pair)[:, None, None, :]
+    bias = _hide_padding(block.pair_to_sequence(pair).permute(0, 3, 1, 2), mask)
     q, k, v = attention.proj(x).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2).chunk(3, dim=-1)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype)).transpose(1, 2).flatten(2)
     return attention.o_proj(attention.g_proj(x).sigmoid() * y)
@@ -148,7 +149,7 @@ def _sequence_to_pair(module: nn.Module, sequence: Tensor) -> Tensor:
     return pairs + F.linear(q, difference)[:, None, :, :] - F.linear(k, difference)[:, :, None, :]
 
 
-def _triangle_product(module: nn.Module, pair: Tensor, mask: Tensor, *, outgoing: bool) -> Tensor:
+def _triangle_product(module: nn.Module, pair: Tensor, mask: Tensor | None, *, outgoing: bool) -> Tensor:
     """Triangle multiplication; the four projections come out channel-first, as the products want them."""
     batch, length, _, width = pair.shape
     normed = _norm(module.layer_norm_in, pair)
@@ -157,7 +158,7 @@ def _triangle_product(module: nn.Module, pair: Tensor, mask: Tensor, *, outgoing
     bias = torch.cat([layer.bias for layer in layers])[None, :, None]
     both = F.glu(torch.baddbmm(bias, weight, normed.flatten(1, 2).transpose(1, 2)), dim=1)
     both = both.view(batch, 2, width, length, length)
-    if not bool(mask.all()):
+    if mask is not None:
         both = both * (mask[:, :, None] & mask[:, None, :])[:, None, None]
     a, b = both.unbind(1)
     product = a @ b.transpose(-1, -2) if outgoing else a.transpose(-1, -2) @ b
@@ -165,11 +166,11 @@ def _triangle_product(module: nn.Module, pair: Tensor, mask: Tensor, *, outgoing
     return module.linear_z(out) * module.linear_g(normed).sigmoid()
 
 
-def _triangle_attention(module: nn.Module, pair: Tensor, mask: Tensor) -> Tensor:
+def _triangle_attention(module: nn.Module, pair: Tensor, mask: Tensor | None) -> Tensor:
     """Attention along the rows of `pair`; the ending node is the starting node of the transpose."""
     attention, heads = module.mha, module.no_heads
     x = _norm(module.layer_norm, pair)
-    bias = (module.linear(x).permute(0, 3, 1, 2) + _key_bias(mask, x)[:, None, None, :])[:, None]
+    bias = _hide_padding(module.linear(x).permute(0, 3, 1, 2), mask)[:, None]
     weight = torch.cat([attention.linear_q.weight, attention.linear_k.weight, attention.linear_v.weight])
     q, k, v = F.linear(x, weight).unflatten(-1, (3, heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind(0)
     y = _attend(q, k, v, bias).transpose(2, 3).flatten(3)
@@ -189,14 +190,14 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 
 def structure_module(
-    trunk: nn.Module, sequence: Tensor, pair: Tensor, aatype: Tensor, mask: Tensor
+    trunk: nn.Module, sequence: Tensor, pair: Tensor, aatype: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The structure module: rotations (I, B, L, 3, 3), origins (I, B, L, 3), angles, backbone, last single state."""
     module = trunk.structure_module
     config = module.config
     initial = module.layer_norm_s(trunk.trunk2sm_s(sequence))
     pair = module.layer_norm_z(trunk.trunk2sm_z(pair))
-    bias = module.ipa.linear_b(pair).permute(0, 3, 1, 2) * math.sqrt(1 / 3) + _key_bias(mask, pair)[:, None, None, :]
+    bias = _hide_padding(module.ipa.linear_b(pair).permute(0, 3, 1, 2) * math.sqrt(1 / 3), mask)
     state = module.linear_in(initial)
     quaternion = state.new_tensor([1.0, 0.0, 0.0, 0.0]).expand(*state.shape[:2], 4)
     origin = state.new_zeros(*state.shape[:2], 3)

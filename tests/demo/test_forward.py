@@ -67,3 +67,16 @@ def test_gradients_equal_stock() -> None:
             assert unused is None or not unused.any(), name
         else:
             assert (mine - theirs).abs().max() <= 1e-3 * theirs.abs().max() + 1e-4, name
+
+
+@pytest.mark.gpu
+def test_fold_on_a_gpu_equals_the_cpu_with_gradients() -> None:
+    results = []
+    for device in ("cpu", "cuda"):
+        model, (aatype, index, mask) = tiny_model().to(device), (value.to(device) for value in _inputs())
+        output = fold(model, stem_states(model, aatype, mask), aatype, index, mask, 1)
+        output.origins[-1][mask].sin().sum().backward()
+        gradient = model.trunk.blocks[0].tri_att_start.linear.weight.grad
+        results.append((output.origins[-1][mask].detach().cpu(), gradient.cpu()))
+    for mine, theirs in zip(*results, strict=True):
+        assert (mine - theirs).abs().max() <= 1e-3 * theirs.abs().max()
