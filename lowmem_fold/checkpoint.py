@@ -67,7 +67,7 @@ def find_checkpoint(model: str) -> Checkpoint:
 
 
 def _from_hub(model: str) -> Path:
-    """The snapshot in the hub's cache, or else a fresh one. The cache is asked first: it answers offline and at once."""
+    """The snapshot in the hub's cache, which answers offline and at once, or else a fresh one."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -135,7 +135,11 @@ def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
         config.esmfold_config.fp16_esm = False  # else the stem is built in half precision and stays there
         try:
             model, info = EsmForProteinFolding.from_pretrained(
-                checkpoint.path, config=config, dtype=torch.float32, output_loading_info=True
+                checkpoint.path,
+                config=config,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
             )
         except Exception as error:  # safetensors, pickle, zip and transformers each raise their own
             first = str(error).strip().split("\n")[0]

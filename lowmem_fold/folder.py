@@ -56,7 +56,7 @@ def _device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).strip().split("\n")[0]
+        first = str(error).strip().split("\n")[0].split(". ")[0]
         raise InputError(
             f"device {name} is not available ({first}); this machine has {', '.join(_devices())}"
         ) from None

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import EsmConfig, EsmForProteinFolding
 
-__all__ = ["esmfold_v1_config", "random_model", "small_config"]
+    from ..esmfold.engine import FoldInput
+
+__all__ = ["esmfold_v1_config", "random_model", "random_record", "small_config"]
 
 
 def esmfold_v1_config(stem_layers: int = 36, trunk_blocks: int = 48) -> EsmConfig:
@@ -84,3 +86,16 @@ def random_model(config: EsmConfig, seed: int = 0) -> EsmForProteinFolding:
         else:
             parameter.add_(0.1 * noise)
     return model
+
+
+def random_record(length: int, seed: int = 0, device: str = "cpu") -> FoldInput:
+    """Random residues, unknown ones among them, in one chain whose second half jumps in number as another chain does."""
+    import numpy as np
+    import torch
+
+    from ..esmfold.engine import FoldInput
+
+    aatype = torch.randint(0, 21, (length,), generator=torch.Generator().manual_seed(seed))
+    residue_index = torch.arange(length)
+    residue_index[length // 2 :] += 512
+    return FoldInput(aatype.to(device), residue_index.to(device), np.zeros(length, dtype=np.int64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from .structure import Structure, predict_structure
 from .tiles import Tiling, tiles
 from .trunk import initial_pair_state, recycle_pair_state, run_block
 
-__all__ = ["FoldInput", "FoldOutput", "fold_batch"]
+__all__ = ["Fold", "FoldInput", "FoldOutput", "fold_batch", "initial_sequence_states", "one_pass"]
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def fold_batch(
     """
     tiling = tiling or Tiling()
     states = initial_sequence_states(model, records)
-    folds = [_Fold(record, state) for record, state in zip(records, states, strict=True)]
+    folds = [Fold(record, state) for record, state in zip(records, states, strict=True)]
     for _ in range(num_recycles + 1):
         active = [fold for fold in folds if not fold.converged]
         if not active:
             break
-        _one_pass(model.trunk, active, tiling, recycle_tolerance)
+        one_pass(model.trunk, active, tiling, recycle_tolerance)
     outputs = []
     for fold in folds:
         outputs.append(_confidence(model, fold, tiling, keep_pae, keep_pair_state, keep_distogram))
@@ -90,20 +90,20 @@ def initial_sequence_states(model: nn.Module, records: Sequence[FoldInput]) -> l
 
 
 @dataclass
-class _Fold:
-    """One record on its way through the passes."""
+class Fold:
+    """One record on its way through the passes: `s` and `z` are its sequence and pair state, from the first one on."""
 
     record: FoldInput
     initial: Tensor
-    s: Tensor | None = None
-    z: Tensor | None = None
+    s: Tensor = field(init=False)
+    z: Tensor = field(init=False)
     structure: Structure | None = None
     num_passes: int = 0
     converged: bool = False
 
     def start_pass(self, trunk: nn.Module, tiling: Tiling) -> Tensor:
         """Makes the pair state the pass begins with; returns its sequence state (L, C_s)."""
-        if self.s is None or self.z is None or self.structure is None:
+        if self.structure is None:
             self.z = initial_pair_state(trunk, self.record.residue_index, tiling)
             return self.initial + trunk.recycle_s_norm.bias
         recycle_pair_state(trunk, self.z, self.structure.positions[:, :3], self.record.residue_index, tiling)
@@ -118,7 +118,8 @@ class _Fold:
             self.converged = bool(change < tolerance)
 
 
-def _one_pass(trunk: nn.Module, folds: Sequence[_Fold], tiling: Tiling, tolerance: float | None) -> None:
+def one_pass(trunk: nn.Module, folds: Sequence[Fold], tiling: Tiling, tolerance: float | None) -> None:
+    """One pass through the trunk for records side by side; changes their states."""
     s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
     pairs = [fold.z for fold in folds]
     for block in trunk.blocks:
@@ -136,10 +137,10 @@ def distance_change(before: Tensor, after: Tensor, tiling: Tiling) -> Tensor:
 
 
 def _confidence(
-    model: nn.Module, fold: _Fold, tiling: Tiling, keep_pae: bool, keep_pair_state: bool, keep_distogram: bool
+    model: nn.Module, fold: Fold, tiling: Tiling, keep_pae: bool, keep_pair_state: bool, keep_distogram: bool
 ) -> FoldOutput:
     z, structure = fold.z, fold.structure
-    assert z is not None and structure is not None
+    assert structure is not None  # at least one pass has run
     return FoldOutput(
         structure=structure,
         plddt=heads.plddt(model.lddt_head, structure.state, model.lddt_bins),

@@ -46,7 +46,7 @@ def aligned_error(
     nowhere: neither as rows, nor as columns, nor in the length that scales the TM term."""
     real = np.flatnonzero(chain_index >= 0)
     count, has_linker = len(real), len(real) < len(chain_index)
-    columns = torch.tensor(real, device=z.device) if has_linker else slice(None)
+    columns = torch.tensor(real, device=z.device)
     members = torch.tensor(np.eye(chain_index.max() + 1)[chain_index[real]], dtype=z.dtype, device=z.device)
     centers = bin_centers(head.out_features, z.device)
     d0 = 1.24 * (max(count, 19) - 15) ** (1.0 / 3) - 1.8

@@ -64,8 +64,11 @@ def _layer(layer: nn.Module, h: Tensor, cos: Tensor | None, sin: Tensor | None, 
     if cos is not None and sin is not None:
         q, k = _rotated(q, cos, sin), _rotated(k, cos, sin)
     attended = torch.empty_like(x)
-    for out, *qkv in zip(*(t.split(list(lengths)) for t in (attended.view(shape), q, k, v)), strict=True):
-        out.copy_(F.scaled_dot_product_attention(*(t.transpose(0, 1)[None] for t in qkv), scale=1.0)[0].transpose(0, 1))
+    packed = (t.split(list(lengths)) for t in (attended.view(shape), q, k, v))
+    for out, *of_record in zip(*packed, strict=True):
+        q_record, k_record, v_record = (t.transpose(0, 1)[None] for t in of_record)
+        result = F.scaled_dot_product_attention(q_record, k_record, v_record, scale=1.0)  # q is scaled already
+        out.copy_(result[0].transpose(0, 1))
     del q, k, v, x
     h = layer.attention.output.dense(attended).add_(h)
     hidden = F.gelu(layer.intermediate.dense(layer.LayerNorm(h)))

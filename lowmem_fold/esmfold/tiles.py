@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def sampled_tiles() -> Iterator[None]:
 
 def tiles(length: int, height: int) -> Iterator[slice]:
     """Consecutive slices of at most `height` rows that cover `range(length)`."""
-    starts = range(0, length, height)
+    starts: Sequence[int] = range(0, length, height)
     if _sampled.get() and len(starts) > 3:
         starts = [starts[0], starts[1], starts[-1]]
     for start in starts:

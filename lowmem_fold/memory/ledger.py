@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,12 +48,12 @@ class Ledger(TorchDispatchMode):
             if key in self._known or any(t.untyped_storage()._cdata == key for t in _tensors(inputs)):
                 continue  # counted before, or a view of what is older than the ledger
             size = storage.nbytes()
-            self._known[key] = weakref.ref(storage, lambda _, key=key, size=size: self._forget(key, size))
+            self._known[key] = weakref.ref(storage, partial(self._forget, key, size))
             self.live_bytes += size
             if self.live_bytes > self.peak_bytes:
                 self.peak_bytes, self.peak_operation = self.live_bytes, str(func)
 
-    def _forget(self, key: int, size: int) -> None:
+    def _forget(self, key: int, size: int, _: weakref.ref) -> None:
         del self._known[key]
         self.live_bytes -= size
 

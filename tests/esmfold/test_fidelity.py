@@ -6,20 +6,20 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, small_config
+from lowmem_fold.bench.fidelity import Compared, difference, differences, named, ours, stock
+from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
 from lowmem_fold.esmfold.engine import FoldInput, fold_batch
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import FIRST_EDGE, LAST_EDGE, distance_bins, virtual_beta
-from tests.models import Compared, backbones_of_passes, difference, named, ours, small_model, stock, tokens
+from tests.models import backbones_of_passes, small_model
 
 FLOAT32 = {"pair_state": 1e-5}
 OTHERS_FLOAT32 = 1e-4
-NAMES = list(Compared.__annotations__)
 
 
 def assert_equal(found: Compared, expected: Compared, tolerances: dict[str, float], other: float) -> None:
-    for name in NAMES:
-        assert difference(getattr(found, name), getattr(expected, name)) < tolerances.get(name, other), name
+    for name, value in differences(found, expected).items():
+        assert value < tolerances.get(name, other), name
 
 
 def flipped_bins(found: torch.Tensor, expected: torch.Tensor) -> int:
@@ -48,7 +48,7 @@ def test_equals_stock_where_rounding_flips_bins(num_recycles: int) -> None:
 
 def check_against_stock(length: int, num_recycles: int) -> None:
     """In float32; if a bin flips between passes, which moves either implementation by 1e-2, in float64."""
-    model, record = small_model(), tokens(length, seed=length)
+    model, record = small_model(), random_record(length, seed=length)
     before_last = zip(*(backbones[:-1] for backbones in backbones_of_passes(model, record, num_recycles)), strict=True)
     if not any(flipped_bins(*pair) for pair in before_last):
         assert_equal(ours(model, record, num_recycles), stock(model, record, num_recycles), FLOAT32, OTHERS_FLOAT32)
@@ -59,7 +59,7 @@ def check_against_stock(length: int, num_recycles: int) -> None:
 
 def test_equals_stock_in_float64() -> None:
     """A faithful engine agrees to rounding; float32 casts within stock's rotations are kept."""
-    model, record = small_model(torch.float64), tokens(129, seed=5)
+    model, record = small_model(torch.float64), random_record(129, seed=5)
     assert_equal(ours(model, record, 4), stock(model, record, 4), {}, 1e-12)
 
 
@@ -79,13 +79,13 @@ def test_flips_are_counted() -> None:
 
 def test_equals_stock_at_full_width() -> None:
     """ESMFold v1's own widths: 2560 and 40 heads in the stem, 1024 and 128 in the trunk; one layer, one block."""
-    model, record = random_model(esmfold_v1_config(stem_layers=1, trunk_blocks=1)), tokens(40)
+    model, record = random_model(esmfold_v1_config(stem_layers=1, trunk_blocks=1)), random_record(40)
     assert_equal(ours(model, record, 1), stock(model, record, 1), FLOAT32, OTHERS_FLOAT32)
 
 
 def test_every_layer_matters() -> None:
     """Each tensor of the weights changes the result, so that no comparison here is one of zeros."""
-    model, record = random_model(small_config(), seed=1), tokens(20)
+    model, record = random_model(small_config(), seed=1), random_record(20)
     reference = ours(model, record, 1)
     # The same for all keys of a query: softmax cancels them.
     without_effect = ("key.bias", "pair_to_sequence.layernorm.bias", "ipa.linear_b.bias")
@@ -96,7 +96,7 @@ def test_every_layer_matters() -> None:
         parameter.mul_(1.5).add_(0.1)
         changed = ours(model, record, 1)
         parameter.copy_(saved)
-        assert any(difference(getattr(changed, n), getattr(reference, n)) > 1e-4 for n in NAMES), name
+        assert max(differences(changed, reference).values()) > 1e-4, name
 
 
 TILINGS = [*(Tiling(n) for n in (1, 2, 5, 16, 64, 200)), *(Tiling(None, n, n) for n in (1, 2**16, 2**20))]
@@ -105,16 +105,15 @@ TILINGS = [*(Tiling(n) for n in (1, 2, 5, 16, 64, 200)), *(Tiling(None, n, n) fo
 @pytest.mark.parametrize("tiling", TILINGS, ids=str)
 def test_block_height_does_not_matter(tiling: Tiling) -> None:
     """To rounding: in float64 everywhere. In float32 too, where the random structure module does not blow it up."""
-    double, record = small_model(torch.float64), tokens(67)
+    double, record = small_model(torch.float64), random_record(67)
     assert_equal(ours(double, record, 1, tiling=tiling), ours(double, record, 1), {}, 1e-12)
     found, expected = (ours(small_model(), record, 1, **options) for options in ({"tiling": tiling}, {}))
-    for name in ("pair_state", "distogram", "plddt", "ptm"):
-        assert difference(getattr(found, name), getattr(expected, name)) < 1e-6, name
-    assert_equal(found, expected, {}, 1e-5)
+    tight = dict.fromkeys(("pair_state", "distogram", "plddt", "ptm"), 1e-6)
+    assert_equal(found, expected, tight, 1e-5)
 
 
 def test_batch_equals_one_at_a_time() -> None:
-    model, records = small_model(), [tokens(length, seed=length) for length in (31, 1, 12, 70)]
+    model, records = small_model(), [random_record(length, seed=length) for length in (31, 1, 12, 70)]
     outputs = fold_batch(model, records, num_recycles=2, keep_pair_state=True, keep_distogram=True)
     for record, output in zip(records, outputs, strict=True):
         assert_equal(named(output), ours(model, record, 2), {}, 1e-5)
@@ -122,7 +121,7 @@ def test_batch_equals_one_at_a_time() -> None:
 
 def test_recycling_stops_when_nothing_moves() -> None:
     """Any change is below a huge tolerance, so that two passes run; a batch goes on with those that still move."""
-    model, record = small_model(), tokens(30)
+    model, record = small_model(), random_record(30)
     stopped = fold_batch(model, [record], num_recycles=4, recycle_tolerance=1e6, keep_pair_state=True)[0]
     assert stopped.num_passes == 2
     assert difference(stopped.pair_state, ours(model, record, 1).pair_state) == 0
@@ -131,7 +130,7 @@ def test_recycling_stops_when_nothing_moves() -> None:
 
 
 def test_recycling_stops_for_each_record_of_a_batch() -> None:
-    model, records = small_model(), [tokens(30, seed=1), tokens(41, seed=2), tokens(25, seed=3)]
+    model, records = small_model(), [random_record(30, seed=1), random_record(41, seed=2), random_record(25, seed=3)]
     changes = [_change_of_last_pass(model, record) for record in records]
     tolerance = sorted(changes)[1] + 1e-6  # two of the three have settled after the second pass, one has not
     outputs = fold_batch(model, records, num_recycles=2, recycle_tolerance=tolerance)

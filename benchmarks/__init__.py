@@ -1,0 +1,1 @@
+"""Measurements of the project; see README.md in this folder."""

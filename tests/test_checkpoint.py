@@ -1,0 +1,135 @@
+"""Models that cannot be had or are not sound, and the errors that say so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lowmem_fold.bench.models import random_model, small_config
+from lowmem_fold.checkpoint import Checkpoint, find_checkpoint, load_model
+from lowmem_fold.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "sound"
+    random_model(small_config()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def broken(sound: Path, tmp_path: Path) -> Path:
+    """A copy, for the test to break."""
+    return Path(shutil.copytree(sound, tmp_path / "broken"))
+
+
+def test_loads_in_float32_with_the_values_of_the_file(sound: Path) -> None:
+    model = load_model(find_checkpoint(str(sound)))
+    for (name, parameter), expected in zip(
+        model.named_parameters(), random_model(small_config()).parameters(), strict=True
+    ):
+        assert parameter.dtype == torch.float32 and not parameter.requires_grad
+        assert torch.equal(parameter, expected), name
+
+
+def test_half_precision_stem_becomes_float32(broken: Path) -> None:
+    """As published: stem in float16, trunk in float32."""
+    tensors = load_file(broken / "model.safetensors")
+    halved = {name: t.half() if name.startswith("esm.") and t.is_floating_point() else t for name, t in tensors.items()}
+    save_file(halved, broken / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((broken / "config.json").read_text())
+    config["esmfold_config"]["fp16_esm"] = True
+    (broken / "config.json").write_text(json.dumps(config))
+    model = load_model(find_checkpoint(str(broken)))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    weight = model.esm.encoder.layer[0].output.dense.weight
+    assert torch.equal(weight, halved["esm.encoder.layer.0.output.dense.weight"].float())
+
+
+def test_pickled_weights_load(broken: Path) -> None:
+    """As `facebook/esmfold_v1` is stored."""
+    tensors = load_file(broken / "model.safetensors")
+    (broken / "model.safetensors").unlink()
+    torch.save(tensors, broken / "pytorch_model.bin")
+    model = load_model(find_checkpoint(str(broken)))
+    assert torch.equal(model.esm_s_combine, tensors["esm_s_combine"])
+
+
+def test_fingerprint_tells_models_apart(sound: Path, broken: Path) -> None:
+    before = find_checkpoint(str(sound)).fingerprint()
+    assert find_checkpoint(str(broken)).fingerprint() == before
+    tensors = load_file(broken / "model.safetensors")
+    tensors["esm_s_combine"][0] += 1e-3
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    assert find_checkpoint(str(broken)).fingerprint() != before
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        load_model(find_checkpoint(str(folder)))
+    return str(caught.value)
+
+
+def test_truncated_weights(broken: Path) -> None:
+    data = (broken / "model.safetensors").read_bytes()
+    (broken / "model.safetensors").write_bytes(data[: len(data) // 2])
+    assert str(broken) in refusal(broken) and "cannot be read" in refusal(broken)
+
+
+def test_missing_tensor_is_named(broken: Path) -> None:
+    tensors = load_file(broken / "model.safetensors")
+    del tensors["trunk.trunk2sm_z.weight"]
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    assert "trunk.trunk2sm_z.weight is missing" in refusal(broken)
+
+
+def test_wrong_shape_is_named(broken: Path) -> None:
+    tensors = load_file(broken / "model.safetensors")
+    tensors["ptm_head.weight"] = tensors["ptm_head.weight"][:, :-1].contiguous()
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    assert "ptm_head.weight" in refusal(broken) and "31" in refusal(broken)
+
+
+def test_not_a_folding_model(broken: Path) -> None:
+    config = json.loads((broken / "config.json").read_text())
+    config["is_folding_model"] = False
+    (broken / "config.json").write_text(json.dumps(config))
+    assert "is no ESMFold" in refusal(broken)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_file(broken: Path, name: str) -> None:
+    (broken / name).unlink()
+    assert {"config.json": "holds no config.json", "model.safetensors": "holds no weights"}[name] in refusal(broken)
+
+
+def test_damaged_config(broken: Path) -> None:
+    (broken / "config.json").write_text("{")
+    assert "config.json cannot be read" in refusal(broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("./no/such/folder", "there is no folder"),
+        (__file__, "is a file"),
+        ("no such model!", "neither a folder nor a hub id"),
+        ("facebook/no_such_model", "--model demo comes with the package and works offline"),
+    ],
+    ids=["folder", "file", "name", "hub"],
+)
+def test_what_cannot_be_had(name: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        find_checkpoint(name)
+
+
+def test_weight_files_are_found_in_either_format(tmp_path: Path) -> None:
+    for name in ("model-00001-of-00002.safetensors", "pytorch_model.bin", "optimizer.pt", "config.json"):
+        (tmp_path / name).touch()
+    names = [file.name for file in Checkpoint("x", tmp_path).weight_files()]
+    assert names == ["model-00001-of-00002.safetensors", "pytorch_model.bin"]

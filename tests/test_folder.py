@@ -1,0 +1,131 @@
+"""From a sequence to a prediction, with a small model of random weights in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14_masks
+
+import lowmem_fold as lf
+from lowmem_fold.bench.models import random_model, small_config
+from lowmem_fold.folder import Folder
+from lowmem_fold.sequences import parse_sequence, tokenize
+from tests.models import small_model
+
+CHAINS = ("MKTAYIAKQR", "GSHMLEWWPPY")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "small"
+    random_model(small_config()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(model_folder: Path) -> Folder:
+    return lf.load(str(model_folder), device="cpu")
+
+
+def stock_output(sequence: str) -> dict:
+    tokens = tokenize(parse_sequence(sequence).chains)
+    given = (torch.from_numpy(array)[None] for array in (tokens.aatype, tokens.residue_index))
+    with torch.no_grad():
+        return small_model()(next(given), position_ids=next(given), num_recycles=1)
+
+
+def test_one_chain_equals_stock(folder: Folder) -> None:
+    sequence = "".join(CHAINS)
+    prediction, stock = folder.fold(sequence, num_recycles=1), stock_output(sequence)
+    masks = make_atom14_masks({"aatype": stock["aatype"][0]})
+    atom37 = atom14_to_atom37(stock["positions"][-1, 0], masks)
+    assert np.array_equal(prediction.atom_mask, masks["atom37_atom_exists"].bool().numpy())
+    assert np.abs(prediction.positions - atom37.numpy()).max() < 1e-4 * np.abs(atom37.numpy()).max()
+    assert prediction.plddt == pytest.approx(100 * stock["plddt"][0, :, 1].numpy(), rel=1e-4)
+    assert prediction.ptm == pytest.approx(stock["ptm"].item(), rel=1e-4)
+    assert prediction.pae == pytest.approx(stock["predicted_aligned_error"][0].numpy(), rel=1e-4)
+    assert prediction.max_pae == pytest.approx(stock["max_predicted_aligned_error"].item())
+    assert (prediction.num_passes, prediction.iptm) == (2, None)
+
+
+def test_linker_is_in_no_output(folder: Folder) -> None:
+    prediction, stock = folder.fold(":".join(CHAINS), num_recycles=1), stock_output(":".join(CHAINS))
+    real = np.r_[0:10, 35:46]  # 25 residues of linker in between
+    assert prediction.length == 21 and prediction.chains == CHAINS
+    assert prediction.pae == pytest.approx(stock["predicted_aligned_error"][0].numpy()[np.ix_(real, real)], rel=1e-4)
+    assert prediction.plddt == pytest.approx(100 * stock["plddt"][0, real, 1].numpy(), rel=1e-4)
+    ca = stock["positions"][-1, 0, real, 1].numpy()
+    assert np.abs(prediction.positions[:, 1] - ca).max() < 1e-4 * np.abs(ca).max()
+
+
+def test_ptm_counts_real_residues_only(folder: Folder) -> None:
+    """From stock's own probabilities, cut to the real residues, by the formula of the AlphaFold 2 supplement."""
+    prediction, stock = folder.fold(":".join(CHAINS), num_recycles=1), stock_output(":".join(CHAINS))
+    real = np.r_[0:10, 35:46]
+    probabilities = stock["aligned_confidence_probs"][0].double().numpy()[np.ix_(real, real)]
+    centers = 31 / 62 * (np.arange(64) + 0.5)
+    d0 = 1.24 * (21 - 15) ** (1 / 3) - 1.8
+    terms = (probabilities / (1 + (centers / d0) ** 2)).sum(-1)
+    assert prediction.ptm == pytest.approx(terms.mean(axis=1).max(), rel=1e-5)
+    across = max(terms[:10, 10:].mean(axis=1).max(), terms[10:, :10].mean(axis=1).max())
+    assert prediction.iptm == pytest.approx(across, rel=1e-5)
+    assert prediction.chain_pair_iptm[0, 1] == pytest.approx(across, rel=1e-5)
+
+
+def test_unknown_residue_has_a_backbone(folder: Folder) -> None:
+    """At the bond lengths of a backbone, where stock leaves the atoms at the origin."""
+    prediction = folder.fold("MKTAXIAKQR", num_recycles=0)
+    n, ca, c, o = prediction.positions[4, [0, 1, 2, 4]]
+    assert prediction.atom_mask[4].nonzero()[0].tolist() == [0, 1, 2, 4]
+    for a, b, bond in ((n, ca, 1.46), (ca, c, 1.52), (c, o, 1.23)):
+        assert np.linalg.norm(a - b) == pytest.approx(bond, abs=0.03)
+    assert not prediction.positions[4, 3].any()
+    assert not prediction.positions[~prediction.atom_mask].any()
+
+
+def test_batch_equals_one_at_a_time(folder: Folder) -> None:
+    sequences = ["MKTAYIAKQR", "GG:WWW", "A"]
+    batch = folder.fold_batch(sequences, num_recycles=1)
+    for sequence, found in zip(sequences, batch, strict=True):
+        alone = folder.fold(sequence, num_recycles=1)
+        assert found.positions == pytest.approx(alone.positions, abs=1e-5 * float(np.abs(alone.positions).max()))
+        assert found.ptm == pytest.approx(alone.ptm, rel=1e-5)
+        assert found.plddt == pytest.approx(alone.plddt, rel=1e-5)
+
+
+def test_options(folder: Folder) -> None:
+    assert folder.fold("MKTAY", num_recycles=0, pae=False).pae is None
+    assert folder.fold("MKTAY", num_recycles=5, recycle_tolerance=1e6).num_passes == 2
+    one = folder.fold("MKTAYIAKQR", num_recycles=0, chunk_size=1)
+    assert one.plddt == pytest.approx(folder.fold("MKTAYIAKQR", num_recycles=0).plddt, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "options", "named"),
+    [
+        ("MK*", {}, "position 3"),
+        ("", {}, "there is no sequence"),
+        ("MK", {"num_recycles": -1}, "num_recycles is -1"),
+        ("MK", {"chunk_size": 0}, "chunk_size is 0"),
+        ("MK", {"recycle_tolerance": float("nan")}, "recycle_tolerance is nan"),
+    ],
+    ids=str,
+)
+def test_wrong_input_is_named(folder: Folder, sequence: str, options: dict, named: str) -> None:
+    with pytest.raises(lf.InputError, match=named.replace("*", r"\*")):
+        folder.fold(sequence, **options)
+
+
+def test_missing_device_is_named(model_folder: Path) -> None:
+    with pytest.raises(lf.InputError, match=r"device mps:7 is not available.*this machine has cpu"):
+        lf.load(str(model_folder), device="mps:7")
+
+
+def test_describe(folder: Folder, model_folder: Path) -> None:
+    about = folder.describe()
+    assert about["model"] == about["source"] == str(model_folder)
+    assert (about["precision"], about["device"]) == ("fp32", "cpu")
+    assert about["parameters"] == sum(p.numel() for p in small_model().parameters())
