@@ -89,7 +89,7 @@ def random_model(config: EsmConfig, seed: int = 0) -> EsmForProteinFolding:
 
 
 def random_record(length: int, seed: int = 0, device: str = "cpu") -> FoldInput:
-    """Random residues, unknown ones among them, in one chain whose second half jumps in number as another chain does."""
+    """Random residues, unknown ones among them, in one chain whose second half jumps in number."""
     import numpy as np
     import torch
 

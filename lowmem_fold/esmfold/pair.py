@@ -61,7 +61,7 @@ def triangle_multiplication(z: Tensor, module: nn.Module, tiling: Tiling, *, inc
 def _project(out: Tensor, z: Tensor, norm: nn.LayerNorm, linear: nn.Linear, gate: nn.Linear, tiling: Tiling) -> None:
     """Writes sigmoid(gate(x)) * linear(x), with x = norm(z) of the rows z (n, L, C), into `out` (C, n, L)."""
     count, length, channels = z.shape
-    for rows in tiles(count, tiling.height(length, 3 * channels, z.element_size())):
+    for rows in tiles(count, tiling.height(length, 4 * channels, z.element_size())):
         x = normalised(z[rows], norm)
         gated = channels_first(x, gate.weight, gate.bias).sigmoid_()
         gated.mul_(channels_first(x, linear.weight, linear.bias))

@@ -47,7 +47,7 @@ class Tiling:
 
     chunk_size: int | None = None
     budget_bytes: int = 32 * 2**20
-    cache_bytes: int = 8 * 2**20
+    cache_bytes: int = 4 * 2**20
 
     def height(self, length: int, floats_per_pair: int, itemsize: int = 4, *, product: bool = False) -> int:
         """Rows of a block whose temporaries take `floats_per_pair` numbers for each of its `height * length` pairs.
