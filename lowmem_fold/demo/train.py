@@ -160,9 +160,14 @@ class Trainer:
             (total(terms, schedule.clash_scale(progress)) / parts).backward()
             records.append({name: float(value.detach()) for name, value in terms.items()})
         norm = self._update(rate)
-        self.seconds += time.perf_counter() - began
-        self.step += 1
+        self._count(time.perf_counter() - began)
         return {**_means(records), "norm": norm, "rate": rate, "crop": crop, "recycles": recycles}
+
+    def _count(self, seconds: float) -> None:
+        """Count a step and its time, but not the time for which the process or its machine was asleep."""
+        usual = self.seconds / self.step if self.step else seconds
+        self.seconds += min(seconds, 10 * usual)
+        self.step += 1
 
     def _losses(self, batch: Batch, recycles: int, clamp: Tensor) -> dict[str, Tensor]:
         return losses(self.predict(batch, recycles), Truth(batch.backbone, batch.mask), clamp)
