@@ -34,6 +34,7 @@ from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
 from lowmem_fold.folding import is_out_of_memory
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.ledger import Ledger
+from lowmem_fold.memory.meters import peak_meter
 
 RESULTS = Path(__file__).parent / "results" / "engine.jsonl"
 STOCK = "transformers EsmForProteinFolding"
@@ -137,39 +138,41 @@ PARTS_OF = {
 
 def _seconds(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
-    call()
+    result = call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    del result
     return time.perf_counter() - start
 
 
-def cuda(lengths: tuple[int, ...] = (256, 512, 1024, 2048, 4096), blocks: int = 4) -> Iterator[Measurement]:
-    """Peak allocated bytes above the weights and seconds of a fold with one recycle; differences from stock."""
-    model = random_model(esmfold_v1_config(stem_layers=2, trunk_blocks=blocks)).cuda()
+def fold(device: str, lengths: tuple[int, ...] = (256, 512, 1024, 2048, 4096)) -> Iterator[Measurement]:
+    """Peak bytes above the weights and seconds of a fold with one recycle on a device, ours and stock's by turns."""
+    model = random_model(esmfold_v1_config(stem_layers=2, trunk_blocks=4)).to(device)
     model.trunk.set_chunk_size(64)
-    resolved = {"weights": f"random, full width, 2 layers, {blocks} blocks", "ruler": "torch.cuda.max_memory_allocated"}
-    for length in lengths:
-        record = random_record(length, device="cuda")
+    for length in lengths if device != "cpu" else lengths[:1]:
+        record = random_record(length, device=device)
         for code, call in (("lowmem_fold", ours), (f"{STOCK}, chunk_size 64", stock)):
-            requested = {"code": code, "length": length, "num_recycles": 1}
-            unit = {"pair_tensor_bytes": pair_tensor_bytes(length)}
-            yield _on_cuda(requested, {**resolved, **unit}, partial(call, model, record, 1))
+            requested = {"code": code, "length": length, "num_recycles": 1, "device": device}
+            yield _folded(requested, partial(call, model, record, 1))
 
 
-def _on_cuda(requested: dict, resolved: dict, call: Callable[[], Any]) -> Measurement:
+def _folded(requested: dict[str, Any], call: Callable[[], Any], repeats: int = 3) -> Measurement:
+    resolved = {"weights": "random, full width, 2 layers, 4 blocks"}
+    resolved |= {"pair_tensor_bytes": pair_tensor_bytes(requested["length"])}
     samples: dict[str, list] = {"seconds": [], "peak_bytes": []}
-    try:
-        for turn in range(4):
-            torch.cuda.empty_cache()
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            seconds = _seconds(lambda: (call(), torch.cuda.synchronize()))
-            if turn:
-                samples["seconds"].append(seconds)
-                samples["peak_bytes"].append(torch.cuda.max_memory_allocated() - before)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        return measured("engine-cuda", requested, resolved, samples, status="oom", reason=str(error).split("\n")[0])
-    return measured("engine-cuda", requested, resolved, samples)
+    for turn in range(repeats + 1):
+        meter = peak_meter(requested["device"])
+        try:
+            with meter:
+                seconds = _seconds(call)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return measured("engine-fold", requested, resolved, samples, status="oom", reason=str(error).split("\n")[0])
+        if turn:  # the first is the warm-up
+            samples["seconds"].append(seconds)
+            samples["peak_bytes"].append((meter.peak_bytes or 0) - (meter.start_bytes or 0))
+    return measured("engine-fold", requested, {**resolved, "ruler": meter.name}, samples)
 
 
 def pass_ratio(measurement: Measurement, blocks: int = 48) -> float:
@@ -195,16 +198,23 @@ def _pairs(values: dict[str, Any]) -> list[str]:
     return [f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()]
 
 
-VERBS = {"fidelity": fidelity, "memory": memory, "allocator": allocator, "speed": speed, "cuda": cuda}
+VERBS: dict[str, Callable[..., Iterator[Measurement]]] = {
+    "fidelity": fidelity,
+    "memory": memory,
+    "allocator": allocator,
+    "speed": speed,
+    "fold": fold,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=VERBS, nargs="+")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file that records are appended to (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="of `fold` (%(default)s)")
     options = parser.parse_args()
     for what in options.what:
-        for measurement in VERBS[what]():
+        for measurement in VERBS[what](options.device) if what == "fold" else VERBS[what]():
             append_measurement(options.out, measurement)
             print(report(measurement), flush=True)
 

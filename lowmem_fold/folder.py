@@ -132,7 +132,7 @@ class Folder:
             inputs,
             num_recycles=num_recycles,
             recycle_tolerance=recycle_tolerance,
-            tiling=Tiling(chunk_size=chunk_size),
+            tiling=Tiling.for_device(self.device, chunk_size),
             keep_pae=pae,
         )
         return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]

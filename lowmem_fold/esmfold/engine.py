@@ -66,7 +66,7 @@ def fold_batch(
     recycle_tolerance: a record stops recycling when the root mean square change of its CA distances between two passes
         falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
     """
-    tiling = tiling or Tiling()
+    tiling = tiling or Tiling.for_device(model.device)
     states = initial_sequence_states(model, records)
     folds = [Fold(record, state) for record, state in zip(records, states, strict=True)]
     for _ in range(num_recycles + 1):

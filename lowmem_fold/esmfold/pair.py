@@ -91,7 +91,8 @@ def triangle_attention(z: Tensor, module: nn.Module, tiling: Tiling, *, ending: 
     length, channels = z.shape[1:]
     mha, heads = module.mha, module.mha.no_heads
     height = tiling.height(length, 7 * channels, z.element_size())
-    bias = z.new_empty(heads, length, length)
+    # Rows of a multiple of 16: CUDA's memory-efficient kernel would else copy the bias, once for each row of the block.
+    bias = z.new_empty(heads, length, -(-length // 16) * 16)[:, :, :length]
     for rows in tiles(length, height):
         bias[:, rows] = pair_bias(z[rows], module.layer_norm, module.linear.weight)
     projections = torch.cat([mha.linear_q.weight, mha.linear_k.weight, mha.linear_v.weight, mha.linear_g.weight])

@@ -6,6 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Tiling", "sampled_tiles", "tiles"]
 
@@ -59,3 +63,8 @@ class Tiling:
         limit = self.budget_bytes if product else min(self.cache_bytes, self.budget_bytes)
         rows = limit // max(1, length * floats_per_pair * itemsize)
         return max(1, min(rows, MAX_HEIGHT, length))
+
+    @classmethod
+    def for_device(cls, device: torch.device, chunk_size: int | None = None) -> Tiling:
+        """Blocks of a CPU fit its cache. Those of a GPU have to fill it: 24 MiB, not yet measured on one."""
+        return cls(chunk_size) if device.type == "cpu" else cls(chunk_size, cache_bytes=24 * 2**20)

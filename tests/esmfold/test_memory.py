@@ -71,7 +71,7 @@ def one_block() -> EsmForProteinFolding:
 
 
 @pytest.mark.parametrize(
-    ("length", "chunk_size"), [(256, None), (256, 4), (256, 16), (256, 64), (512, None), (512, 32)], ids=str
+    ("length", "chunk_size"), [(256, None), (250, 16), (256, 4), (256, 16), (256, 64), (512, None), (512, 32)], ids=str
 )
 def test_kernels_allocate_nothing_unseen(length: int, chunk_size: int | None) -> None:
     """The ledger's peak is the allocator's within 2 %: no kernel makes a large copy inside itself."""
