@@ -95,12 +95,15 @@ def _from_hub(model: str) -> Path:
 
 
 def _unreachable(model: str, error: Exception) -> str:
-    first = str(error).strip().split("\n")[0] or type(error).__name__
     return (
-        f"{model} is not in the hub's cache and could not be fetched ({type(error).__name__}: {first}).\n"
+        f"{model} is not in the hub's cache and could not be fetched ({_first_line(error)}).\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."
     )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
 
 
 def _check(checkpoint: Checkpoint) -> None:
@@ -131,8 +134,11 @@ def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
     from transformers import EsmConfig, EsmForProteinFolding
 
     with _quiet_transformers():
-        config = EsmConfig.from_pretrained(checkpoint.path)
-        config.esmfold_config.fp16_esm = False  # else the stem is built in half precision and stays there
+        try:
+            config = EsmConfig.from_pretrained(checkpoint.path)
+            config.esmfold_config.fp16_esm = False  # else the stem is built in half precision and stays there
+        except Exception as error:  # each version of transformers raises its own
+            raise ModelError(f"{checkpoint.path}/config.json: {_first_line(error)}") from error
         try:
             model, info = EsmForProteinFolding.from_pretrained(
                 checkpoint.path,
@@ -141,11 +147,10 @@ def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are refused below, by name
             )
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:  # safetensors, pickle, zip and transformers each raise their own
-            first = str(error).strip().split("\n")[0]
-            raise ModelError(
-                f"{checkpoint.path}: the weights cannot be read ({type(error).__name__}: {first})"
-            ) from error
+            raise ModelError(f"{checkpoint.path}: the weights cannot be read ({_first_line(error)})") from error
     missing = [key for key in info["missing_keys"] if not any(part in key for part in _NOT_NEEDED)]
     if missing or info["mismatched_keys"]:
         raise ModelError(_mismatch(checkpoint, missing, info["mismatched_keys"]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from lowmem_fold.memory import capacity, meters
@@ -16,10 +16,12 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 
 def touch(mib: int, seconds: float = 0) -> None:
-    """Take memory, write to all of it, give it back."""
-    held = np.ones(mib * MIB, np.uint8)
-    time.sleep(seconds)
-    del held
+    """Take memory from the system, write to all of it, give it back. Not from the C library, which may hold some that
+    other tests have freed."""
+    with mmap.mmap(-1, mib * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:
+        for _ in range(mib):
+            held.write(b"1" * MIB)
+        time.sleep(seconds)
 
 
 @linux
@@ -29,7 +31,7 @@ def test_peak_of_a_block_is_seen_after_the_memory_is_gone(monkeypatch, resettabl
         monkeypatch.setattr(meters, "_can_reset", lambda: False)
     elif not meters._can_reset():
         pytest.skip("the kernel does not let this process reset VmHWM")
-    touch(8)  # what numpy itself needs is there
+    touch(8)  # what Python itself needs is there
     with peak_meter("cpu") as large:
         touch(256, seconds=0 if resettable else 0.2)
     with peak_meter("cpu") as small:
