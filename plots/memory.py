@@ -44,7 +44,9 @@ def draw(found: Sequence[Curve], path: Path) -> None:
     for key, lengths, peaks in found:
         color, line, label = STYLES[key]
         axes.plot(lengths, peaks, line, color=color, marker="o", markersize=4, label=label)
-        axes.annotate(f"{peaks[-1]:.0f}", (lengths[-1], peaks[-1]), (6, 0), textcoords="offset points", va="center")
+        above = {"128": 5, "64": -5}.get(key, 0)  # two lines that end close to one another
+        place = {"xytext": (6, above), "textcoords": "offset points", "va": "center", "fontsize": 9}
+        axes.annotate(f"{peaks[-1]:.0f} GiB", (lengths[-1], peaks[-1]), **place)
     axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB above the weights")
     axes.set_title("Peak activation memory of ESMFold v1, float32", loc="left", fontsize=11)
     axes.set_xticks(found[0][1])
