@@ -33,7 +33,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/lowmem-fold fold -i benchmarks/data/demo.fasta -o out/demo --model demo
+	$(BIN)/lowmem-fold fold -i benchmarks/data/demo.fasta -o out/demo --model demo --overwrite
 	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT) and scores (scores.jsonl) are in out/demo/"
 
 test: $(INSTALLED)

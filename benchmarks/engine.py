@@ -31,8 +31,8 @@ from lowmem_fold.esmfold.engine import FoldInput
 from lowmem_fold.esmfold.structure import predict_structure
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
-from lowmem_fold.folding import is_out_of_memory
 from lowmem_fold.memory.allocator import allocator_peak_bytes
+from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.memory.meters import peak_meter
 
@@ -151,9 +151,10 @@ def fold(device: str, lengths: tuple[int, ...] = (256, 512, 1024, 2048, 4096)) -
     model.trunk.set_chunk_size(64)
     for length in lengths if device != "cpu" else lengths[:1]:
         record = random_record(length, device=device)
-        for code, call in (("lowmem_fold", ours), (f"{STOCK}, chunk_size 64", stock)):
+        mine = partial(engine.fold_batch, model, [record], num_recycles=1)
+        for code, call in (("lowmem_fold", mine), (f"{STOCK}, chunk_size 64", partial(stock, model, record, 1))):
             requested = {"code": code, "length": length, "num_recycles": 1, "device": device}
-            yield _folded(requested, partial(call, model, record, 1))
+            yield _folded(requested, call)
 
 
 def _folded(requested: dict[str, Any], call: Callable[[], Any], repeats: int = 3) -> Measurement:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ModelError
+from .memory.exhaustion import is_out_of_memory
 
 if TYPE_CHECKING:
     from transformers import EsmForProteinFolding
@@ -43,7 +44,15 @@ class Checkpoint:
                 digest.update(stream.read())
         return digest.hexdigest()[:16]
 
+    def is_complete(self) -> bool:
+        """Whether weights are there, and every shard that an index names: a broken download may have left some."""
+        files = self.weight_files()
+        indices = [json.loads(file.read_text()) for file in files if file.suffix == ".json"]
+        shards = {name for index in indices for name in index["weight_map"].values()}
+        return bool(files) and all((self.path / name).exists() for name in shards)
+
     def weight_files(self) -> list[Path]:
+        """Files of weights, and of their index where there are several."""
         return sorted({file for pattern in _WEIGHTS for file in self.path.glob(pattern)})
 
 
@@ -77,7 +86,7 @@ def _from_hub(model: str) -> Path:
         )
     try:
         cached = Checkpoint(model, Path(snapshot_download(model, local_files_only=True)))
-        if cached.weight_files():
+        if cached.is_complete():
             return cached.path
     except HFValidationError:
         raise ModelError(
@@ -114,6 +123,8 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ModelError(f"{checkpoint.path} holds no config.json: it is no model in Hugging Face layout") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds no configuration, but a {type(config).__name__}")
     if config.get("model_type") != "esm" or not config.get("is_folding_model"):
         raise ModelError(
             f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model)"
@@ -147,9 +158,9 @@ def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # they are refused below, by name
             )
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
         except Exception as error:  # safetensors, pickle, zip and transformers each raise their own
+            if is_out_of_memory(error):
+                raise
             raise ModelError(f"{checkpoint.path}: the weights cannot be read ({_first_line(error)})") from error
     missing = [key for key in info["missing_keys"] if not any(part in key for part in _NOT_NEEDED)]
     if missing or info["mismatched_keys"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,19 @@ from .checkpoint import Checkpoint, find_checkpoint, load_model
 from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .errors import InputError
 from .esmfold.engine import FoldInput, FoldOutput, fold_batch
-from .esmfold.heads import MAX_PAE
+from .esmfold.heads import max_aligned_error
 from .esmfold.structure import atom14_positions
 from .esmfold.tiles import Tiling
 from .prediction import Prediction
 from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
+from .run.options import DEFAULT_MODEL, RunOptions
 from .sequences import Record, parse_sequence, tokenize
 
 if TYPE_CHECKING:
     import numpy as np
     from transformers import EsmForProteinFolding
 
-__all__ = ["DEFAULT_MODEL", "Folder", "load"]
-
-DEFAULT_MODEL = "facebook/esmfold_v1"
+__all__ = ["Folder", "load"]
 
 
 def load(model: str = DEFAULT_MODEL, *, device: str | torch.device = "auto") -> Folder:
@@ -124,7 +124,9 @@ class Folder:
         InputError
             If a sequence holds what is no residue, or an option is out of range.
         """
-        _check_options(num_recycles, chunk_size, recycle_tolerance)
+        RunOptions(num_recycles=num_recycles, chunk_size=chunk_size, recycle_tolerance=recycle_tolerance)  # checks them
+        if not sequences:
+            return []
         records = [_record(sequence, index) for index, sequence in enumerate(sequences)]
         inputs = [self._input(record) for record in records]
         outputs = fold_batch(
@@ -144,7 +146,7 @@ class Folder:
 
     def _prediction(self, record: Record, given: FoldInput, output: FoldOutput) -> Prediction:
         real = given.chain_index >= 0
-        tm = output.aligned.tm_by_chain.double().cpu().numpy()
+        tm = output.aligned.tm_by_chain.cpu().double().numpy()
         atom_plddt = 100 * output.plddt.float().cpu().numpy()[real]
         pae = output.aligned.pae
         return Prediction(
@@ -158,7 +160,7 @@ class Folder:
             iptm=interface_ptm(tm, record.chains),
             pae=None if pae is None else pae.float().cpu().numpy(),
             num_passes=output.num_passes,
-            max_pae=MAX_PAE,
+            max_pae=max_aligned_error(self.model.ptm_head.out_features),
             chain_pair_iptm=chain_pair_iptm(tm, record.chains),
         )
 
@@ -178,17 +180,9 @@ class Folder:
 
 
 def _record(sequence: str | Record, index: int) -> Record:
-    return (
-        sequence
-        if isinstance(sequence, Record)
-        else parse_sequence(sequence, id=f"sequence_{index + 1}" if index else "sequence")
-    )
-
-
-def _check_options(num_recycles: int, chunk_size: int | None, recycle_tolerance: float | None) -> None:
-    if num_recycles < 0:
-        raise InputError(f"num_recycles is {num_recycles}; it must be 0 or more")
-    if chunk_size is not None and chunk_size < 1:
-        raise InputError(f"chunk_size is {chunk_size}; it must be 1 or more")
-    if recycle_tolerance is not None and not recycle_tolerance > 0:
-        raise InputError(f"recycle_tolerance is {recycle_tolerance}; it must be above 0")
+    if isinstance(sequence, Record):
+        return sequence
+    record = parse_sequence(sequence, id=f"sequence_{index + 1}" if index else "sequence")
+    for warning in record.warnings:
+        warnings.warn(f"{record.id}: {warning}", stacklevel=4)
+    return record

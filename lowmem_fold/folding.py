@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import LowmemFoldError, ModelError
 from .log import logging_to
+from .memory.exhaustion import is_out_of_memory
 from .memory.meters import peak_meter
 from .run.batches import plan_batches
 from .run.checks import check_output, check_unlocked
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from .prediction import Prediction
     from .sequences import Record
 
-__all__ = ["RunSummary", "fold_records", "is_out_of_memory"]
+__all__ = ["RunSummary", "fold_records"]
 
 _log = logging.getLogger(__name__)
 
@@ -185,8 +187,9 @@ class _Run:
         predictions, notes = self._attempt(batch)
         self._stops.check()
         if predictions is not None:
-            for record, prediction in zip(batch, predictions, strict=True):
-                self._save(record, prediction, notes)
+            with self._stops.held():  # a stop waits for the whole batch: all of it is computed
+                for record, prediction in zip(batch, predictions, strict=True):
+                    self._save(record, prediction, notes)
         elif len(batch) > 1:
             _log.warning("the batch of %d is folded one by one", len(batch))
             for record in batch:
@@ -249,13 +252,6 @@ class _Run:
     def _tell(self, record: Record, line: Mapping[str, Any]) -> None:
         _log.info("%s: %s, %d residues, %.1f s", record.id, line["status"], record.length, line["seconds"])
         self._progress.finished(record, line)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out: Python's, CUDA's, or that of torch's CPU allocator."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
 
 
 def _all_finished(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> bool:
@@ -341,4 +337,5 @@ def _release_memory() -> None:
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # a device that an error has left broken raises it again
+            torch.cuda.empty_cache()

@@ -102,7 +102,7 @@ class Prediction:
 
     @property
     def chain_ids(self) -> tuple[str, ...]:
-        """Names of the chains: A, B, ..., Z, AA, AB, ..."""
+        """Names of the chains: A to Z, a to z, 0 to 9, AA, AB, ..."""
         return tuple(chain_label(index) for index in range(len(self.chains)))
 
     @cached_property

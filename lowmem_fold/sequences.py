@@ -15,13 +15,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 
 import numpy as np
 
 from .errors import InputError
 from .residues import RESIDUE_LETTERS, RESIDUE_ORDER
 
-__all__ = ["CHAIN_BREAK", "LINKER", "Record", "Tokens", "chain_label", "parse_sequence", "read_fasta", "tokenize"]
+__all__ = [
+    "CHAIN_BREAK",
+    "CHAIN_LETTERS",
+    "LINKER",
+    "Record",
+    "Tokens",
+    "chain_label",
+    "parse_sequence",
+    "read_fasta",
+    "tokenize",
+]
+
+CHAIN_LETTERS = ascii_uppercase + ascii_lowercase + digits
 
 LINKER = "G" * 25
 #: Jump of the residue index between chains: far beyond the window of relative positions, so that the chains are apart.
@@ -96,12 +109,13 @@ class Tokens:
 
 
 def chain_label(index: int) -> str:
-    """Name of a chain, counted from 0: A, B, ..., Z, AA, AB, ..."""
-    label = ""
-    index += 1
-    while index:
-        index, letter = divmod(index - 1, 26)
-        label = chr(ord("A") + letter) + label
+    """Name of a chain, counted from 0: A to Z, a to z, 0 to 9, as one column of a PDB file allows; then AA, AB, ..."""
+    if index < len(CHAIN_LETTERS):
+        return CHAIN_LETTERS[index]
+    label, number = "", index - len(CHAIN_LETTERS) + 27
+    while number:
+        number, letter = divmod(number - 1, 26)
+        label = ascii_uppercase[letter] + label
     return label
 
 

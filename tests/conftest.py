@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 # Before any test imports huggingface_hub, which reads this once: a test never waits for a hub or fetches from it.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+# A shell starts what it puts into the background with SIGINT ignored, and the tests of Ctrl-C are about what is not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

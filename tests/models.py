@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from unittest.mock import patch
 
 import torch
+from torch import Tensor
 from transformers import EsmForProteinFolding
 
 from lowmem_fold.bench.fidelity import ours, stock
@@ -19,20 +21,37 @@ def small_model(dtype: torch.dtype = torch.float32, seed: int = 0) -> EsmForProt
     return random_model(small_config(), seed).to(dtype)
 
 
-def backbones_of_passes(model: EsmForProteinFolding, record: FoldInput, num_recycles: int) -> tuple[list, list]:
-    """Positions of N, CA and C (L, 3, 3) after each pass, ours and stock's."""
+@dataclass
+class Pass:
+    """Where a pass through the trunk ends; with n recycles, pass n is the last."""
+
+    pair_state: Tensor
+    frames: Tensor
+    positions: Tensor
+
+
+def passes(model: EsmForProteinFolding, record: FoldInput, num_recycles: int) -> tuple[list[Pass], list[Pass]]:
+    """Each pass of one run, ours and stock's."""
     found, expected = [], []
 
-    def recorded(*args):
-        structure = predict(*args)
-        found.append(structure.positions[:, :3])
+    def recorded(trunk, s, z, *rest):
+        structure = predict(trunk, s, z, *rest)
+        found.append(Pass(z.clone(), structure.frames, structure.positions))
         return structure
 
-    predict = engine.predict_structure
+    def hook(module, inputs, output):
+        # The pair state comes in projected; its origin is the last block's output.
+        expected.append(Pass(pair_states[-1][0], output["frames"][-1, 0], output["positions"][-1, 0]))
+
+    predict, pair_states = engine.predict_structure, []
     with patch.object(engine, "predict_structure", recorded):
         ours(model, record, num_recycles)
-    module = model.trunk.structure_module
-    hook = module.register_forward_hook(lambda _, __, output: expected.append(output["positions"][-1, 0, :, :3]))
+    last_block = model.trunk.blocks[-1]
+    hooks = [
+        last_block.register_forward_hook(lambda _, __, output: pair_states.append(output[1])),
+        model.trunk.structure_module.register_forward_hook(hook),
+    ]
     stock(model, record, num_recycles)
-    hook.remove()
+    for handle in hooks:
+        handle.remove()
     return found, expected

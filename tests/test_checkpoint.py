@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import EsmForProteinFolding
 
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoint import Checkpoint, find_checkpoint, load_model
@@ -111,6 +112,28 @@ def test_missing_file(broken: Path, name: str) -> None:
 def test_damaged_config(broken: Path) -> None:
     (broken / "config.json").write_text("{")
     assert "config.json cannot be read" in refusal(broken)
+    (broken / "config.json").write_text("[]")
+    assert "config.json holds no configuration, but a list" in refusal(broken)
+
+
+def test_broken_download_is_not_complete(tmp_path: Path) -> None:
+    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {"weight_map": {"a": shards[0], "b": shards[1]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / shards[0]).touch()
+    assert not Checkpoint("x", tmp_path).is_complete()
+    (tmp_path / shards[1]).touch()
+    assert Checkpoint("x", tmp_path).is_complete()
+    assert not Checkpoint("x", tmp_path / "empty").is_complete()
+
+
+def test_running_out_of_memory_is_no_damage(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(EsmForProteinFolding, "from_pretrained", fail)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_model(find_checkpoint(str(sound)))
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,11 @@ def test_batch_equals_one_at_a_time(folder: Folder) -> None:
         assert found.plddt == pytest.approx(alone.plddt, rel=1e-5)
 
 
+def test_replaced_residues_are_told(folder: Folder) -> None:
+    with pytest.warns(UserWarning, match="chain A: 1 residue replaced by X"):
+        assert folder.fold("MKU", num_recycles=0).chains == ("MKX",)
+
+
 def test_options(folder: Folder) -> None:
     assert folder.fold("MKTAY", num_recycles=0, pae=False).pae is None
     assert folder.fold("MKTAY", num_recycles=5, recycle_tolerance=1e6).num_passes == 2
@@ -108,9 +113,9 @@ def test_options(folder: Folder) -> None:
     [
         ("MK*", {}, "position 3"),
         ("", {}, "there is no sequence"),
-        ("MK", {"num_recycles": -1}, "num_recycles is -1"),
-        ("MK", {"chunk_size": 0}, "chunk_size is 0"),
-        ("MK", {"recycle_tolerance": float("nan")}, "recycle_tolerance is nan"),
+        ("MK", {"num_recycles": -1}, "num-recycles must be a whole number from 0 on; it is -1"),
+        ("MK", {"chunk_size": 0}, "chunk-size must be a whole number from 1 on; it is 0"),
+        ("MK", {"recycle_tolerance": float("nan")}, "recycle-tolerance must be a number above 0"),
     ],
     ids=str,
 )

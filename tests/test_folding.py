@@ -459,7 +459,7 @@ def test_order_is_that_of_the_input(tmp_path):
 
 def test_batches(tmp_path):
     folder = FakeFolder()
-    fold_records(make_records(9, 3, 4, 30), tmp_path, RunOptions(max_tokens_per_batch=20), load=folder.load)
+    fold_records(make_records(9, 3, 4, 30), tmp_path, RunOptions(max_tokens_per_batch=15), load=folder.load)
     assert folder.folded == [["r1", "r2"], ["r0"], ["r3"]]
     assert by_id(tmp_path)["r2"]["batch_records"] == 2
 

@@ -318,11 +318,13 @@ def test_empty_id():
 # Chains and tokens
 
 
-def test_chain_labels_count_like_spreadsheet_columns():
+def test_chain_labels_are_one_letter_while_there_are_any_then_count_like_spreadsheet_columns():
     from itertools import product
+    from string import ascii_lowercase, digits
     from string import ascii_uppercase as letters
 
-    expected = ["".join(pair) for size in (1, 2, 3) for pair in product(letters, repeat=size)]
+    expected = [*letters, *ascii_lowercase, *digits]
+    expected += ["".join(pair) for size in (2, 3) for pair in product(letters, repeat=size)]
     assert [chain_label(index) for index in range(len(expected))] == expected
 
 

@@ -84,7 +84,9 @@ def _git(file: Path) -> dict[str, Any] | None:
     where = ("git", "-C", str(file.parent))
     if _output(*where, "ls-files", "--error-unmatch", str(file)) is None:
         return None
-    changes = _output(*where, "status", "--porcelain", "--untracked-files=no")
+    # Records themselves are appended to tracked files.
+    here = ("--", ":(top)", ":(top,exclude)benchmarks/results")
+    changes = _output(*where, "status", "--porcelain", "--untracked-files=no", *here)
     return {"commit": _output(*where, "rev-parse", "HEAD"), "changed": bool(changes)}
 
 

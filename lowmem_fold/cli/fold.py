@@ -155,7 +155,9 @@ def _listed(ids: Sequence[str]) -> str:
 
 
 def _how_to_go_on(options: RunOptions) -> str:
-    return f"run the same command again{' without --overwrite' if options.overwrite else ''} to go on"
+    if options.overwrite:
+        return "the same command without --overwrite goes on (what was finished before, with the same settings, stays)"
+    return "run the same command again to go on"
 
 
 def _tell(text: str) -> None:

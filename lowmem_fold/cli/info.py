@@ -17,8 +17,8 @@ _GIB = 2**30
 
 #: Extra of the package, and the distributions it installs with what they are for.
 EXTRAS = {
-    "quanto": {"optimum-quanto": "weights in int8 and int4, on any device"},
-    "bnb": {"bitsandbytes": "weights in int8 and 4 bits, with kernels for NVIDIA GPUs"},
+    "quanto": {"optimum-quanto": "nothing yet: int8 and int4 weights are to come"},
+    "bnb": {"bitsandbytes": "nothing yet: int8 and 4-bit weights are to come"},
     "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots of pLDDT and PAE"},
     "bench": {"matplotlib": "plots of measurements", "psutil": "memory of other processes and systems"},
 }

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from .tiles import Tiling, tiles
 
-__all__ = ["MAX_PAE", "AlignedError", "aligned_error", "distogram_logits", "plddt"]
+__all__ = ["AlignedError", "aligned_error", "distogram_logits", "max_aligned_error", "plddt"]
 
 MAX_BIN = 31.0  # upper edge, in Angstrom, of the last bin but one of the aligned error
-MAX_PAE = 31.75  # what `max_predicted_aligned_error` comes to with 64 bins
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ def bin_centers(bins: int, device: torch.device) -> Tensor:
     step = boundaries[1] - boundaries[0]
     centers = boundaries + step / 2
     return torch.cat([centers, (centers[-1] + step).unsqueeze(-1)])
+
+
+def max_aligned_error(bins: int) -> float:
+    """Centre of the last bin, in Angstrom: the largest error that the head can state; 31.75 with 64 bins."""
+    return MAX_BIN + 1.5 * MAX_BIN / (bins - 2)
 
 
 def aligned_error(

@@ -44,13 +44,14 @@ class Tiling:
     """How high the blocks of rows are.
 
     chunk_size: rows in every block (`--chunk-size`), or None to derive them from the bytes.
-    budget_bytes: ceiling for the temporaries of a block. Products of whole rows use it up: they are the faster, the
-        more rows they have. It adds 0.06 U at L=1024, and a quarter of that at twice the length.
+    budget_bytes: ceiling for the temporaries of a block. Products of whole rows use it up: each block reads the whole
+        operand, so they are the faster, the more rows they have. By default 32 MiB, or, from L=1024 on, a sixteenth of
+        a pair tensor; the 64 rows of MAX_HEIGHT take less from L=2048 on.
     cache_bytes: ceiling for the temporaries of what is computed pair by pair, which is fastest in a CPU's cache.
     """
 
     chunk_size: int | None = None
-    budget_bytes: int = 32 * 2**20
+    budget_bytes: int | None = None
     cache_bytes: int = 4 * 2**20
 
     def height(self, length: int, floats_per_pair: int, itemsize: int = 4, *, product: bool = False) -> int:
@@ -60,8 +61,10 @@ class Tiling:
         """
         if self.chunk_size is not None:
             return max(1, min(self.chunk_size, length))
-        limit = self.budget_bytes if product else min(self.cache_bytes, self.budget_bytes)
-        rows = limit // max(1, length * floats_per_pair * itemsize)
+        row_bytes = max(1, length * floats_per_pair * itemsize)
+        # A product holds two blocks of the pair state's width: L / 32 rows of both are a sixteenth of a pair tensor.
+        budget = self.budget_bytes or max(32 * 2**20, length // 32 * row_bytes)
+        rows = (budget if product else min(self.cache_bytes, budget)) // row_bytes
         return max(1, min(rows, MAX_HEIGHT, length))
 
     @classmethod

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from io import StringIO
-from string import ascii_lowercase, ascii_uppercase, digits
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..sequences import CHAIN_LETTERS
 from .atoms import atom_array
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["pdb_text"]
 
-_CHAIN_IDS = ascii_uppercase + ascii_lowercase + digits
 _MAX_SERIAL = 99_999
 _MAX_RESIDUES = 9_999
 _MIN_COORDINATE, _MAX_COORDINATE = -999.999, 9999.999  # what eight columns with three decimals hold
@@ -40,7 +39,7 @@ def pdb_text(prediction: Prediction) -> str:
     from biotite.structure.io.pdb import PDBFile
 
     _refuse_many_residues(prediction)
-    array = atom_array(prediction, _CHAIN_IDS[: len(prediction.chains)])
+    array = atom_array(prediction, prediction.chain_ids)
     chain = prediction.chain_index[array.residue]
     array.set_annotation("atom_id", np.arange(1, len(chain) + 1) + chain)  # each TER before an atom takes a number
     _refuse_many_atoms(prediction, array)
@@ -59,8 +58,8 @@ def _ter(atom: Any) -> str:
 
 def _refuse_many_residues(prediction: Prediction) -> None:
     chains, longest = len(prediction.chains), max(map(len, prediction.chains))
-    if chains > len(_CHAIN_IDS):
-        raise _too_much(prediction, f"{chains} chains, PDB names {len(_CHAIN_IDS)}")
+    if chains > len(CHAIN_LETTERS):
+        raise _too_much(prediction, f"{chains} chains, PDB names {len(CHAIN_LETTERS)}")
     if longest > _MAX_RESIDUES:
         raise _too_much(prediction, f"a chain of {longest:,} residues, PDB numbers {_MAX_RESIDUES:,}")
 

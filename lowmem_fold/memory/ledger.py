@@ -1,7 +1,7 @@
 """Live bytes of tensors, counted as operations make and drop them.
 
 On fake tensors (`torch._subclasses.FakeTensorMode`) the ledger tells the peak of any length on any machine, without the
-memory and without the arithmetic. It does not see what a kernel allocates inside itself: `allocator_peak` does.
+memory and without the arithmetic. It does not see what a kernel allocates inside itself: `allocator_peak_bytes` does.
 """
 
 from __future__ import annotations

@@ -18,21 +18,23 @@ def plan_batches(records: Sequence[Record], max_tokens: int | None) -> list[list
     ----------
     records : sequence of Record
     max_tokens : int, optional
-        Records times tokens of the longest of them, at most, in a batch. A record of more than half of it is folded
-        alone, however long it is. None or 0: every record alone, in the order given.
+        Tokens of all records of a batch, at most, as in esm-fold. A longer record is folded alone. None or 0: every
+        record alone, in the order given.
 
     Returns
     -------
     list of list of Record
-        Each record once; with batches sorted by length, so that little is padded.
+        Each record once; with batches shortest first.
     """
     if not max_tokens:
         return [[record] for record in records]
     batches: list[list[Record]] = []
+    tokens = max_tokens
     for record in sorted(records, key=lambda record: record.num_tokens):
-        # Sorted upwards, this record is the longest of the batch it joins: n + 1 of its length must fit.
-        if batches and (len(batches[-1]) + 1) * record.num_tokens <= max_tokens:
+        tokens += record.num_tokens
+        if tokens <= max_tokens:
             batches[-1].append(record)
         else:
             batches.append([record])
+            tokens = record.num_tokens
     return batches

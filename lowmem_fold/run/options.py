@@ -47,7 +47,7 @@ class RunOptions:
     chunk_size : int, optional
         Height of the blocks of the pair state, 1 or more. None: from the engine's byte budget.
     max_tokens_per_batch : int, optional
-        Residues (padding included) that may be folded at once. None or 0: one record at a time.
+        Residues, linkers included, that may be folded at once. None or 0: one record at a time.
     format : str
         ``pdb``, ``cif`` or ``both``.
     save_pae : bool

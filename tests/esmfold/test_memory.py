@@ -40,8 +40,7 @@ def test_sampled_tiles_have_the_peak_of_all(fake: FakeESMFold, chunk_size: int |
     """Up to ten blocks in each loop, of which three are visited."""
     tiling = Tiling(chunk_size, budget_bytes=2**21, cache_bytes=2**20)
     sampled, full = (
-        fake.peak_bytes(93, num_recycles=0, tiling=tiling, linker=linker, all_tiles=all_tiles)
-        for all_tiles in (False, True)
+        fake.peak_bytes(93, tiling=tiling, linker=linker, all_tiles=all_tiles) for all_tiles in (False, True)
     )
     assert sampled == full
 
