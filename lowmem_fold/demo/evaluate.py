@@ -74,7 +74,8 @@ def _record(path: Path, options: argparse.Namespace, model: dict, ids: list[str]
     from ..bench.records import Measurement, append_measurement
 
     requested = {"model": options.model, "num_recycles": options.num_recycles, "device": options.device}
-    resolved = {"model": model, "chains": ids}
+    where_it_lay = ("source",)  # means nothing on another machine; the fingerprint says which model it was
+    resolved = {"model": {name: value for name, value in model.items() if name not in where_it_lay}, "chains": ids}
     append_measurement(path, Measurement("demo-accuracy", requested, resolved, describe_environment(), samples))
 
 
