@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -103,6 +103,7 @@ class Folder:
         chunk_size: int | None = None,
         recycle_tolerance: float | None = None,
         pae: bool = True,
+        progress: Callable[[float], None] | None = None,
     ) -> list[Prediction]:
         """Fold sequences side by side: the weights are read once for all. Each result equals that of folding it alone.
 
@@ -118,6 +119,8 @@ class Folder:
             Stop recycling once the CA distances change by less than so many Angstrom (root mean square).
         pae : bool
             Whether to keep the predicted aligned error, L x L numbers.
+        progress : callable, optional
+            Called after each block of the trunk with the part, 0 to 1, that is done.
 
         Raises
         ------
@@ -136,6 +139,7 @@ class Folder:
             recycle_tolerance=recycle_tolerance,
             tiling=Tiling.for_device(self.device, chunk_size),
             keep_pae=pae,
+            progress=progress,
         )
         return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
 

@@ -221,7 +221,7 @@ class _Run:
         return predictions, {**failure, **notes}
 
     def _predict(self, batch: Sequence[Record]) -> list[Prediction]:
-        keywords = self._options.fold_keywords
+        keywords = {**self._options.fold_keywords, "progress": self._progress.advanced}
         if len(batch) == 1:
             return [self._folder.fold(batch[0], **keywords)]
         predictions = self._folder.fold_batch(batch, **keywords)

@@ -96,6 +96,12 @@ def test_batch_equals_one_at_a_time(folder: Folder) -> None:
         assert found.plddt == pytest.approx(alone.plddt, rel=1e-5)
 
 
+def test_progress_is_told_after_each_block(folder: Folder) -> None:
+    parts: list[float] = []
+    folder.fold("MKTAY", num_recycles=1, progress=parts.append)
+    assert parts == [0.25, 0.5, 0.75, 1.0]  # two blocks, two passes
+
+
 def test_replaced_residues_are_told(folder: Folder) -> None:
     with pytest.warns(UserWarning, match="chain A: 1 residue replaced by X"):
         assert folder.fold("MKU", num_recycles=0).chains == ("MKX",)

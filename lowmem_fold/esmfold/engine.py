@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +58,7 @@ def fold_batch(
     keep_pae: bool = True,
     keep_pair_state: bool = False,
     keep_distogram: bool = False,
+    progress: Callable[[float], None] | None = None,
 ) -> list[FoldOutput]:
     """Folds records side by side; each result equals that of folding it alone.
 
@@ -65,20 +66,26 @@ def fold_batch(
     num_recycles: further passes after the first.
     recycle_tolerance: a record stops recycling when the root mean square change of its CA distances between two passes
         falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
+    progress: called after each block with the part of all blocks of all passes that is done.
     """
     tiling = tiling or Tiling.for_device(model.device)
     states = initial_sequence_states(model, records)
     folds = [Fold(record, state) for record, state in zip(records, states, strict=True)]
-    for _ in range(num_recycles + 1):
+    for number in range(num_recycles + 1):
         active = [fold for fold in folds if not fold.converged]
         if not active:
             break
-        one_pass(model.trunk, active, tiling, recycle_tolerance)
+        one_pass(model.trunk, active, tiling, recycle_tolerance, _within(progress, number, num_recycles + 1))
     outputs = []
     for fold in folds:
         outputs.append(_confidence(model, fold, tiling, keep_pae, keep_pair_state, keep_distogram))
         del fold.z  # the pair state of a record ends with its confidence
     return outputs
+
+
+def _within(progress: Callable[[float], None] | None, number: int, passes: int) -> Callable[[float], None] | None:
+    """Tells the part of all passes that is done, given the part of the pass with this number."""
+    return None if progress is None else lambda part: progress((number + part) / passes)
 
 
 def initial_sequence_states(model: nn.Module, records: Sequence[FoldInput]) -> list[Tensor]:
@@ -118,12 +125,20 @@ class Fold:
             self.converged = bool(change < tolerance)
 
 
-def one_pass(trunk: nn.Module, folds: Sequence[Fold], tiling: Tiling, tolerance: float | None) -> None:
+def one_pass(
+    trunk: nn.Module,
+    folds: Sequence[Fold],
+    tiling: Tiling,
+    tolerance: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> None:
     """One pass through the trunk for records side by side; changes their states."""
     s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
     pairs = [fold.z for fold in folds]
-    for block in trunk.blocks:
+    for number, block in enumerate(trunk.blocks, start=1):
         s = run_block(block, s, pairs, tiling)
+        if progress is not None:
+            progress(number / len(trunk.blocks))
     for fold, state in zip(folds, s.split([len(z) for z in pairs]), strict=True):
         fold.end_pass(trunk, state, tiling, tolerance)
 

@@ -59,6 +59,9 @@ class SilentProgress:
     def working_on(self, records: Sequence[Record]) -> None:
         """These are being folded now, in one batch."""
 
+    def advanced(self, part: float) -> None:
+        """So much, 0 to 1, of what is being folded is done."""
+
     def finished(self, record: Record, line: Mapping[str, Any]) -> None:
         """The line of a record is written."""
 
@@ -82,6 +85,7 @@ class Progress(SilentProgress):
         self._passes = 1
         self._width = 0
         self._done = self._total = 0
+        self._work_done = self._work_at_hand = 0.0
 
     def loading(self, model: str) -> None:
         if self._stream.isatty():
@@ -92,20 +96,31 @@ class Progress(SilentProgress):
         self._total = len(records)
         self._width = max((len(record.id) for record in records), default=0)
         if records and self._stream.isatty():
-            self._bar = self._new_bar(sum(relative_work(record.num_tokens, num_passes) for record in records))
+            self._bar = self._new_bar(sum(self._work(record) for record in records))
 
     def working_on(self, records: Sequence[Record]) -> None:
+        self._work_at_hand = sum(self._work(record) for record in records)
         if self._bar is not None:
             first = records[0]
             more = f" and {len(records) - 1} more" if len(records) > 1 else ""
             place = f"{self._done + 1}/{self._total}"
             self._bar.set_description_str(f"{place} {_shortened(first.id, 40)}{more}, {first.length} residues")
 
+    def advanced(self, part: float) -> None:
+        self._move_to(self._work_done + part * self._work_at_hand)
+
     def finished(self, record: Record, line: Mapping[str, Any]) -> None:
         self._done += 1
+        self._work_done += self._work(record)
         self._write(result_text(line, self._width))
+        self._move_to(self._work_done)
+
+    def _work(self, record: Record) -> float:
+        return relative_work(record.num_tokens, self._passes)
+
+    def _move_to(self, work: float) -> None:
         if self._bar is not None:
-            self._bar.update(relative_work(record.num_tokens, self._passes))
+            self._bar.update(max(0.0, work - self._bar.n))  # never back, as after a batch that failed
 
     def close(self) -> None:
         if self._bar is not None:

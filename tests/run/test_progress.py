@@ -86,3 +86,23 @@ def test_work_grows_from_linear_to_cubic():
     assert 2 < short < 2.1
     assert 7.9 < long < 8
     assert relative_work(100, 5) > relative_work(100, 4)
+
+
+def test_bar_moves_within_a_record_and_never_back():
+    bar, records = Terminal(), [parse_sequence("A" * 120, id) for id in ("r0", "r1")]
+    progress = Progress(io.StringIO(), bar)
+    progress.start(records, 4)
+    shown = []
+    progress.working_on(records[:1])
+    for part in (0.5, 1.0):
+        progress.advanced(part)
+        shown.append(progress._bar.n / progress._bar.total)
+    progress.working_on(records[:1])  # once more, as after a batch that failed
+    progress.advanced(0.5)
+    shown.append(progress._bar.n / progress._bar.total)
+    progress.finished(records[0], LINE)
+    progress.working_on(records[1:])
+    progress.advanced(0.5)
+    shown.append(progress._bar.n / progress._bar.total)
+    progress.close()
+    assert shown == pytest.approx([0.25, 0.5, 0.5, 0.75])
