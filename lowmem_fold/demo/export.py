@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from transformers import EsmForProteinFolding, EsmTokenizer
+from transformers import EsmForProteinFolding, EsmTokenizer, PreTrainedConfig
 from transformers.models.esm.openfold_utils import residue_constants
 
 from ..errors import ModelError
@@ -63,9 +63,15 @@ def write_folder(model: EsmForProteinFolding, folder: str | Path) -> None:
 
 
 def _write_config(path: Path) -> None:
-    """Name the trunk's precision: the stock class makes the stem half by `fp16_esm`."""
+    """Name the trunk's precision: the stock class makes the stem half by `fp16_esm`. The inner configurations keep
+    their own keys alone: what every configuration has, older releases of transformers refuse there."""
     config = json.loads(path.read_text())
     config["dtype"] = "float32"
+    general = {"_name_or_path", *PreTrainedConfig().to_dict()}
+    inner = config["esmfold_config"]
+    for part in (inner["trunk"]["structure_module"], inner["trunk"], inner):
+        for key in general & part.keys():
+            del part[key]
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

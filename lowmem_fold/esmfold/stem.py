@@ -44,12 +44,9 @@ def _rotary_tables(esm: nn.Module, lengths: Sequence[int], h: Tensor) -> tuple[T
     """cos and sin (T, 1, head width) of the rotary positions, or None where the model has absolute ones."""
     if esm.embeddings.position_embedding_type != "rotary":
         return None, None
-    # One module of the model holds the frequencies; in older releases of transformers each layer does.
-    holder = esm if hasattr(esm, "rotary_embeddings") else esm.encoder.layer[0].attention.self
-    frequencies = holder.rotary_embeddings.inv_freq.to(h.device, torch.float32)
     positions = torch.cat([torch.arange(n, device=h.device) for n in lengths])
-    angles = (positions[:, None].float() * frequencies).repeat(1, 2)[:, None]
-    return angles.cos().to(h.dtype), angles.sin().to(h.dtype)
+    cos, sin = esm.rotary_embeddings(h, positions[None])
+    return cos[0, :, None], sin[0, :, None]
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
