@@ -19,11 +19,11 @@ _GIB = 2**30
 EXTRAS = {
     "quanto": {"optimum-quanto": "nothing yet: int8 and int4 weights are to come"},
     "bnb": {"bitsandbytes": "nothing yet: int8 and 4-bit weights are to come"},
-    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots of pLDDT and PAE"},
-    "bench": {"matplotlib": "plots of measurements", "psutil": "memory of other processes and systems"},
+    "viz": {"py3Dmol": "nothing yet: structures in notebooks are to come", "matplotlib": "plots"},
+    "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
 }
 #: Used where they are installed, and in no extra.
-OTHERS = {"accelerate": "faster loading of large models by transformers"}
+OTHERS = {"accelerate": "transformers uses it where it is there"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
