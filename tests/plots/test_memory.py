@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from lowmem_fold.bench.records import read_measurements
 from plots.memory import PICTURE, RESULTS, curves, draw
 
@@ -30,7 +28,6 @@ def test_curves_are_the_records() -> None:
 
 
 def test_draws(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     draw(curves(read_measurements(RESULTS)), tmp_path / "memory.png")
     assert (tmp_path / "memory.png").stat().st_size > 10_000
     assert PICTURE.exists()
