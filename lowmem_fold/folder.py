@@ -114,7 +114,7 @@ class Folder:
         num_recycles : int
             Further passes after the first.
         chunk_size : int, optional
-            Rows of the pair state worked on at once; by default as many as 32 MiB of temporaries allow.
+            Rows of the pair state worked on at once; by default as many as fit the bytes that `Tiling` allows them.
         recycle_tolerance : float, optional
             Stop recycling once the CA distances change by less than so many Angstrom (root mean square).
         pae : bool
