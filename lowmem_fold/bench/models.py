@@ -71,8 +71,8 @@ def _config(*, trunk: dict[str, Any], **stem: Any) -> EsmConfig:
 def random_model(config: EsmConfig, seed: int = 0) -> EsmForProteinFolding:
     """A model in which every layer does something: a fresh one has zeros in its final layers, and hides what they do.
 
-    Matrices are normal, scaled by the root of their width; norms and biases vary by a tenth. The structures that come of
-    it are no proteins.
+    Matrices are normal, scaled by the root of their width; norms and biases vary by a tenth. What they fold is no
+    protein.
     """
     import torch
     from transformers import EsmForProteinFolding
