@@ -9,6 +9,8 @@ import numpy as np
 __all__ = [
     "ATOM_NAMES",
     "ATOM_ORDER",
+    "CHI_ATOMS",
+    "CHI_IS_SYMMETRIC",
     "NUM_ATOMS",
     "RESIDUE_ATOMS",
     "RESIDUE_LETTERS",
@@ -65,6 +67,38 @@ RESIDUE_NAMES: dict[str, str] = {letter: name for letter, (name, _) in _NAMES_AN
 RESIDUE_ATOMS: dict[str, tuple[str, ...]] = {
     letter: ("N", "CA", "C", "O", *atoms.split()) for letter, (_, atoms) in _NAMES_AND_SIDE_CHAINS.items()
 }
+
+#: Each residue's side-chain axis: chi i is the dihedral of four atoms in a row, from place i on.
+_CHI_AXES: dict[str, str] = {
+    "R": "N CA CB CG CD NE CZ",
+    "N": "N CA CB CG OD1",
+    "D": "N CA CB CG OD1",
+    "C": "N CA CB SG",
+    "Q": "N CA CB CG CD OE1",
+    "E": "N CA CB CG CD OE1",
+    "H": "N CA CB CG ND1",
+    "I": "N CA CB CG1 CD1",
+    "L": "N CA CB CG CD1",
+    "K": "N CA CB CG CD CE NZ",
+    "M": "N CA CB CG SD CE",
+    "F": "N CA CB CG CD1",
+    "P": "N CA CB CG CD",
+    "S": "N CA CB OG",
+    "T": "N CA CB OG1",
+    "W": "N CA CB CG CD1",
+    "Y": "N CA CB CG CD1",
+    "V": "N CA CB CG1",
+}
+
+#: The four atoms of each of a residue's chi angles (at most 4; arginine's fifth is planar and not counted).
+CHI_ATOMS: dict[str, tuple[tuple[str, ...], ...]] = {
+    letter: tuple(tuple(axis[i : i + 4]) for i in range(len(axis) - 3))
+    for letter in RESIDUE_LETTERS
+    for axis in [_CHI_AXES.get(letter, "").split()]
+}
+
+#: Chi angles that another name of the same atoms turns by 180 degrees: letter and number of the angle, from 0.
+CHI_IS_SYMMETRIC: frozenset[tuple[str, int]] = frozenset({("D", 1), ("E", 2), ("F", 1), ("Y", 1)})
 
 
 def _atom_table() -> np.ndarray:

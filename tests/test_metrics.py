@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import biotite.structure as struc
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -12,6 +13,8 @@ from lowmem_fold.bench.structures import Structure, read_backbones, read_pdb
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import (
     all_atom_rmsd,
+    chi_angles,
+    chi_errors,
     contact_agreement,
     gdt_ts,
     lddt,
@@ -22,6 +25,7 @@ from lowmem_fold.metrics import (
     tm_score,
     tm_score_d0,
 )
+from lowmem_fold.residues import ATOM_NAMES, RESIDUE_NAMES
 
 DATA = Path(__file__).parents[1] / "benchmarks" / "data"
 
@@ -280,6 +284,43 @@ def test_contacts_of_a_straight_chain_are_undefined() -> None:
     precision, recall, f1 = contact_agreement(straight, folded)
     assert np.isnan(precision)
     assert (recall, f1) == (0, 0)
+
+
+# --- side chains
+
+
+@pytest.mark.parametrize("name", ["1ahsA", "3t5gB"])
+def test_chi_angles_are_biotites(name: str) -> None:
+    known = chain(name)
+    assert not known.atom_mask.all()
+    atoms = struc.array([
+        struc.Atom(place, atom_name=ATOM_NAMES[atom], res_name=RESIDUE_NAMES[letter], res_id=i, chain_id="A")
+        for i, letter in enumerate(known.sequence)
+        for atom, place in enumerate(known.positions[i])
+        if known.atom_mask[i, atom]
+    ])  # fmt: skip
+    measured = chi_angles(known.sequence, known.positions, known.atom_mask)
+    np.testing.assert_allclose(measured, struc.dihedral_side_chain(atoms)[:, :4], atol=1e-5)
+    assert np.isfinite(measured).sum(axis=0).min() > 3
+
+
+def test_a_chi_angle_needs_its_atoms() -> None:
+    known = chain("1ahsA")
+    mask = known.atom_mask.copy()
+    residue = known.sequence.index("L")
+    mask[residue, ATOM_NAMES.index("CD1")] = False
+    before, after = (chi_angles(known.sequence, known.positions, m)[residue] for m in (known.atom_mask, mask))
+    assert np.isfinite(before).tolist() == [True, True, False, False]
+    assert np.isfinite(after).tolist() == [True, False, False, False]
+
+
+def test_chi_errors_go_round_the_circle_and_know_like_atoms() -> None:
+    degrees = np.radians([[170.0, 100.0, np.nan, np.nan]] * 2)
+    others = np.radians([[-170.0, -60.0, np.nan, np.nan]] * 2)
+    errors = np.degrees(chi_errors("LF", degrees, others))
+    np.testing.assert_allclose(errors[:, :2], [[20, 160], [20, 20]], atol=1e-9)  # chi 2 of F: 180 degrees are none
+    np.testing.assert_allclose(chi_errors("LF", others, degrees), chi_errors("LF", degrees, others), atol=1e-12)
+    assert np.isnan(errors[:, 2:]).all()
 
 
 # --- what holds for all of them

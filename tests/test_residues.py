@@ -7,6 +7,8 @@ import pytest
 
 from lowmem_fold.residues import (
     ATOM_NAMES,
+    CHI_ATOMS,
+    CHI_IS_SYMMETRIC,
     RESIDUE_ATOMS,
     RESIDUE_LETTERS,
     RESIDUE_NAMES,
@@ -34,6 +36,16 @@ def test_orders_are_those_of_the_model(constants):
 def test_existing_atoms_are_those_of_the_model(constants):
     known = RESIDUE_LETTERS[:-1]
     np.testing.assert_array_equal(existing_atoms(known), constants.restype_atom37_mask[:20].astype(bool))
+
+
+def test_chi_angles_are_those_of_the_model(constants):
+    for letter, name in RESIDUE_NAMES.items():
+        assert [list(atoms) for atoms in CHI_ATOMS[letter]] == constants.chi_angles_atoms.get(name, [])
+    periodic = {
+        (letter, i) for letter in RESIDUE_LETTERS[:-1] for i in range(4)
+        if constants.chi_pi_periodic[RESIDUE_ORDER[letter]][i]
+    }  # fmt: skip
+    assert periodic == CHI_IS_SYMMETRIC
 
 
 def test_unknown_residue_has_a_backbone():

@@ -29,6 +29,7 @@ class Batch:
     start: Tensor  # int64 (B,) first residue of the window
     mask: Tensor  # bool (B, L)
     backbone: Tensor  # float32 (B, L, 3, 3) Angstrom, centred
+    chi: Tensor  # float32 (B, L, 4) radians, NaN where not known
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -61,10 +62,11 @@ class Chains:
         try:
             with np.load(path) as file:
                 data = {name: file[name] for name in ("ids", "lengths", "cluster", "split", "sequences", "deltas")}
+                data.update({name: file[name] for name in ("chi",) if name in file})
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{path}: not the training data that lowmem_fold.demo.prepare writes ({error})") from error
         self.ids, self.lengths = data["ids"], data["lengths"].astype(np.int64)
-        self._sequences, self._deltas = data["sequences"], data["deltas"]
+        self._sequences, self._deltas, self._chi = data["sequences"], data["deltas"], data.get("chi")
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
         chosen = np.flatnonzero(data["split"] == split)
         _, member = np.unique(data["cluster"][chosen], return_inverse=True)
@@ -80,6 +82,12 @@ class Chains:
         deltas = self._deltas[self._starts[chain] : self._starts[chain + 1]]
         ca = np.cumsum(deltas[:, 1], axis=0, dtype=np.int64)  # beyond int16 in a long chain
         return (np.stack([ca + deltas[:, 0], ca, ca + deltas[:, 2]], axis=1) * 0.01).astype(np.float32)
+
+    def chi(self, chain: int) -> np.ndarray:
+        """Chi angles float32 (length, 4) of a chain, radians; NaN where not known, as all of a bare backbone's."""
+        if self._chi is None:
+            return np.full((self.lengths[chain], 4), np.nan, dtype=np.float32)
+        return self._chi[self._starts[chain] : self._starts[chain + 1]].astype(np.float32)
 
 
 def draw_batch(chains: Chains, *, step: int, size: int, crop: int, seed: int) -> Batch:
@@ -116,11 +124,13 @@ def collate(chains: Chains, members: Sequence[int], starts: Sequence[int], crop:
     width = min(crop, max(lengths))
     sequence = torch.full((len(members), max(lengths)), 20)
     backbone = torch.zeros(len(members), width, 3, 3)
+    chi = torch.full((len(members), width, 4), torch.nan)
     mask = torch.zeros(len(members), width, dtype=torch.bool)
     for row, (chain, start) in enumerate(zip(members, starts, strict=True)):
         sequence[row, : lengths[row]] = torch.from_numpy(chains.aatype(chain))
         piece = torch.from_numpy(chains.backbone(chain)[start : start + width])
         backbone[row, : len(piece)] = piece - piece[:, 1].mean(0)
+        chi[row, : len(piece)] = torch.from_numpy(chains.chi(chain)[start : start + width])
         mask[row, : len(piece)] = True
     sequence_mask = torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]
-    return Batch(sequence, sequence_mask, torch.tensor(starts), mask, backbone)
+    return Batch(sequence, sequence_mask, torch.tensor(starts), mask, backbone, chi)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..residues import CHI_IS_SYMMETRIC, RESIDUE_LETTERS
 from .forward import Output
 from .geometry import backbone_frames, backbone_torsions, ideal_cb
 
@@ -18,9 +19,10 @@ __all__ = ["WEIGHTS", "Truth", "backbone_fape", "lddt_ca", "losses", "smooth_ldd
 
 WEIGHTS = {
     "fape": 1.0,
-    "smooth_lddt": 0.5,
+    "smooth_lddt": 1.0,
     "distogram": 0.6,
     "torsion": 0.2,
+    "chi": 0.3,
     "angle_norm": 0.02,
     "bonds": 0.1,
     "clashes": 0.1,
@@ -30,12 +32,18 @@ WEIGHTS = {
 """What each loss counts in the sum that is minimised."""
 
 
+_SYMMETRIC_CHI = [[(letter, i) in CHI_IS_SYMMETRIC for i in range(4)] for letter in RESIDUE_LETTERS]
+
+
 @dataclass
 class Truth:
-    """The known structure: backbone N, CA, C (B, L, 3, 3) and the mask (B, L) of real residues."""
+    """The known structure: backbone N, CA, C (B, L, 3, 3) and the mask (B, L) of real residues; where side chains are
+    known, chi angles (B, L, 4) in radians, NaN where there is none, and residue types (B, L)."""
 
     backbone: Tensor
     mask: Tensor
+    chi: Tensor | None = None
+    aatype: Tensor | None = None
 
     @property
     def pairs(self) -> Tensor:
@@ -56,7 +64,7 @@ def total(terms: dict[str, Tensor], clashes: float = 1.0) -> Tensor:
 
 
 def losses(output: Output, truth: Truth, clamp: Tensor) -> dict[str, Tensor]:
-    """All losses by name.
+    """All losses by name; "chi" only where side chains are known.
 
     Parameters
     ----------
@@ -66,11 +74,13 @@ def losses(output: Output, truth: Truth, clamp: Tensor) -> dict[str, Tensor]:
     frames = backbone_frames(truth.backbone)
     error, smooth = _structure_losses(output, truth, frames, clamp)
     torsion, norm = torsion_loss(output.angles, truth)
+    chi = {} if truth.chi is None else {"chi": chi_loss(output.angles, truth)}
     return {
         "fape": error,
         "smooth_lddt": smooth,
         "distogram": distogram_loss(output.distogram_logits, truth),
         "torsion": torsion,
+        **chi,
         "angle_norm": norm,
         "bonds": bond_loss(output.backbone, truth),
         "clashes": clash_loss(output.backbone[:, :, 1], truth),
@@ -168,6 +178,24 @@ def torsion_loss(angles: Tensor, truth: Truth) -> tuple[Tensor, Tensor]:
     target, known = backbone_torsions(truth.backbone, truth.bonded)
     error = (angles[:, :, :3] / norm[:, :, :3, None] - target).pow(2).sum(-1)
     return _masked_mean(error, known), _masked_mean((norm - 1).abs().mean(-1), truth.mask)
+
+
+def chi_loss(angles: Tensor, truth: Truth) -> Tensor:
+    """Squared error of chi 1 to 4 on the unit circle; the smaller one of an angle that two like atoms' names turn.
+
+    Parameters
+    ----------
+    angles : Tensor, shape=(B, L, 7, 2)
+        Sines and cosines, not normalised; chi is the last four.
+    """
+    assert truth.chi is not None and truth.aatype is not None
+    known = torch.isfinite(truth.chi) & truth.mask[..., None]
+    chi = truth.chi.nan_to_num()
+    target = torch.stack([chi.sin(), chi.cos()], dim=-1)
+    unit = angles[:, :, 3:] / torch.sqrt(angles[:, :, 3:].pow(2).sum(-1, keepdim=True) + 1e-8)
+    error, turned = ((unit - sign * target).pow(2).sum(-1) for sign in (1, -1))
+    symmetric = torch.as_tensor(_SYMMETRIC_CHI, device=angles.device)[truth.aatype]
+    return _masked_mean(torch.where(symmetric, error.minimum(turned), error), known)
 
 
 def bond_loss(backbone: Tensor, truth: Truth) -> Tensor:

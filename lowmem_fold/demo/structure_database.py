@@ -9,7 +9,6 @@ each, N, CA, C, O in 0.01 Angstrom), and others that are not read here.
 
 from __future__ import annotations
 
-import io
 import struct
 import tarfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .debian import data_archive
 
 __all__ = ["StructureDatabase", "read_database"]
 
@@ -115,21 +115,8 @@ def read_database(path: str | Path) -> StructureDatabase:
 
 
 def _unpack(path: Path) -> bytes:
-    """The database's bytes from a Debian package: an `ar` archive whose member data.tar.* holds the files."""
-    with path.open("rb") as file:
-        if file.read(8) != b"!<arch>\n":
-            raise InputError("not a Debian package")
-        while header := file.read(60):
-            name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
-            if name.startswith("data.tar"):
-                return _extract(file.read(size), name)
-            file.seek(size + size % 2, io.SEEK_CUR)
-    raise InputError("a Debian package without data")
-
-
-def _extract(data: bytes, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r|*") as archive:
+    with tarfile.open(fileobj=data_archive(path), mode="r|*") as archive:
         for member in archive:
             if member.name.endswith("/" + _FILE) and (content := archive.extractfile(member)):
                 return content.read()
-    raise InputError(f"no {_FILE} in its {name}")
+    raise InputError(f"a Debian package without {_FILE}")

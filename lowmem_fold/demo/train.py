@@ -1,7 +1,8 @@
 """Train the demo model: `python -m lowmem_fold.demo.train --data chains.npz --stem ESM-2-folder --out runs/demo`.
 
 Started again on the same folder it goes on from the last checkpoint; SIGTERM and Ctrl-C save one first. A run ends
-after `--minutes` of training (counted over all starts), or after `--steps` if given. The log is JSON lines.
+after `--minutes` of training (counted over all starts), or after `--steps` if given. The log is JSON lines; its losses
+are those of the first process's windows.
 """
 
 from __future__ import annotations
@@ -15,29 +16,42 @@ import time
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import EsmForProteinFolding
 
-from . import schedule
+from . import parallel, schedule
 from .architecture import Shape, build
 from .data import Batch, Chains, draw_batch
 from .forward import Output, fold, stem_states
-from .losses import Truth, losses, total
-from .validation import validate
+from .losses import losses, total
+from .validation import truth_of, validate
 
 __all__ = ["Settings", "Trainer", "main"]
+
+
+class Sources(NamedTuple):
+    """Chains to draw from."""
+
+    backbones: Chains
+    side_chains: Chains | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to train; each field is an option of the command line."""
 
-    data: str = "chains_20_256.npz"  # the file that prepare writes
+    data: str = "backbones.npz"  # the file that prepare writes
+    side_chains: str = ""  # the other file that prepare writes; none: chi angles are not trained
+    side_chains_every: int = 8  # one chain in so many is of that file
     stem: str = "esm2_t6_8M_UR50D"  # folder of ESM-2 8M in the Hugging Face layout
     out: str = "runs/demo"  # folder of checkpoint and log
+    start: str = ""  # checkpoint of another run, whose averaged weights are the start of this one
     minutes: float = 90.0  # length of the schedule in minutes of training
     steps: int = 0  # length of the schedule in steps; 0: by minutes
     batch: int = 4  # chains of a step
@@ -50,6 +64,7 @@ class Settings:
     crops: str = "0:64,0.5:96,0.85:128"  # window length by progress
     precision: str = "bf16"  # of the trunk's products: bf16 or fp32
     device: str = "cpu"
+    processes: int = 1  # each folds a share of a step's chains
     seed: int = 0
     log_every: int = 20  # steps
     save_minutes: float = 5.0
@@ -76,6 +91,8 @@ class Trainer:
         self._stopped = False
         if (self.folder / "checkpoint.pt").exists():
             self.load()
+        elif settings.start:
+            self._begin_with(torch.load(settings.start, map_location=self.device, weights_only=True)["average"])
 
     @property
     def progress(self) -> float:
@@ -89,7 +106,9 @@ class Trainer:
         self._stopped = True
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint, whole or not at all (the first process alone, as everything that writes)."""
+        if parallel.rank():
+            return
         state = {
             "weights": {name: p.detach() for name, p in self.weights.items()},
             "average": self.average,
@@ -105,15 +124,19 @@ class Trainer:
     def load(self) -> None:
         """Go on from the folder's checkpoint."""
         state = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
-        with torch.no_grad():
-            for name, p in self.weights.items():
-                p.copy_(state["weights"][name])
+        self._assign(state["weights"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
 
+    def _begin_with(self, weights: dict[str, Tensor]) -> None:
+        self._assign(weights)
+        self.average = {name: weight.clone() for name, weight in weights.items()}
+
     def log(self, record: dict) -> None:
         """Append a line to the log."""
+        if parallel.rank():
+            return
         line = {
             "step": self.step,
             "minutes": round(self.seconds / 60, 2),
@@ -123,7 +146,7 @@ class Trainer:
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def run(self, chains: Chains, held_out: Chains) -> None:
+    def run(self, chains: Sources, held_out: Sources) -> None:
         """Train to the end of the schedule, or until stopped."""
         saved = validated = self.seconds
         window: list[dict[str, float]] = []
@@ -142,7 +165,7 @@ class Trainer:
         if not self._stopped:
             self.validate(held_out)
 
-    def train_step(self, chains: Chains) -> dict[str, float]:
+    def train_step(self, chains: Sources) -> dict[str, float]:
         """One step of the optimizer on a batch; returns the mean losses and the gradient's norm."""
         began = time.perf_counter()
         settings, progress = self.settings, self.progress
@@ -151,14 +174,15 @@ class Trainer:
         rate = schedule.learning_rate(settings.rate, self.step, settings.warmup, progress)
         parts = settings.batch // settings.micro
         records = []
-        for part in range(self.step * parts, (self.step + 1) * parts):
-            batch = draw_batch(chains, step=part, size=settings.micro, crop=crop, seed=settings.seed).to(self.device)
+        for part in range(self.step * parts + parallel.rank(), (self.step + 1) * parts, parallel.size()):
+            batch = self._draw(chains, part, crop)
             clamp = torch.tensor(
                 schedule.fape_clamps(settings.seed, part, settings.micro, progress), device=self.device
             )
             terms = self._losses(batch, recycles, clamp)
             (total(terms, schedule.clash_scale(progress)) / parts).backward()
             records.append({name: float(value.detach()) for name, value in terms.items()})
+        parallel.add_gradients(self.weights.values())
         norm = self._update(rate)
         self._count(time.perf_counter() - began)
         return {**_means(records), "norm": norm, "rate": rate, "crop": crop, "recycles": recycles}
@@ -166,11 +190,20 @@ class Trainer:
     def _count(self, seconds: float) -> None:
         """Count a step and its time, but not the time for which the process or its machine was asleep."""
         usual = self.seconds / self.step if self.step else seconds
-        self.seconds += min(seconds, 10 * usual)
+        self.seconds, stopped = parallel.agree(self.seconds + min(seconds, 10 * usual), self._stopped)
+        self._stopped = bool(stopped)
         self.step += 1
 
+    def _draw(self, chains: Sources, part: int, crop: int) -> Batch:
+        """A part of a step's chains: now and then one with side chains."""
+        source, every = chains.backbones, self.settings.side_chains_every
+        if chains.side_chains is not None and part % every == 0:
+            source, part = chains.side_chains, part // every
+        batch = draw_batch(source, step=part, size=self.settings.micro, crop=crop, seed=self.settings.seed)
+        return batch.to(self.device)
+
     def _losses(self, batch: Batch, recycles: int, clamp: Tensor) -> dict[str, Tensor]:
-        return losses(self.predict(batch, recycles), Truth(batch.backbone, batch.mask), clamp)
+        return losses(self.predict(batch, recycles), truth_of(batch), clamp)
 
     def predict(self, batch: Batch, recycles: int) -> Output:
         """Fold a batch's windows under the run's precision; the heads' results are float32."""
@@ -196,17 +229,17 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.weights.values()], 1 - keep)
         return norm
 
-    def validate(self, held_out: Chains) -> None:
+    def validate(self, held_out: Sources) -> None:
         """Log how the averaged weights do on chains of clusters that are not trained on."""
+        if parallel.rank():
+            return
         trained = {name: p.detach().clone() for name, p in self.weights.items()}
         self._assign(self.average)
         for recycles in (0, 2):
-            scores = validate(
-                lambda batch, n=recycles: self.predict(batch, n),
-                held_out,
-                self.settings.validation_chains,
-                device=self.device,
-            )
+            scores: dict[str, float] = {}
+            for chains in filter(None, reversed(held_out)):  # of what both give, the backbones' count
+                predict = partial(self.predict, recycles=recycles)
+                scores |= validate(predict, chains, self.settings.validation_chains, device=self.device)
             self.log({"kind": "validation", "recycles": recycles, **scores})
         self._assign(trained)
 
@@ -231,7 +264,9 @@ def _optimizer(weights: Iterable[nn.Parameter], settings: Settings) -> torch.opt
 
 
 def _means(records: list[dict[str, float]]) -> dict[str, float]:
-    return {name: round(sum(record[name] for record in records) / len(records), 5) for name in records[0]}
+    """Mean of each value over the records that have it."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: round(mean(record[name] for record in records if name in record), 5) for name in names}
 
 
 def _settings(arguments: list[str] | None) -> Settings:
@@ -246,11 +281,22 @@ def _settings(arguments: list[str] | None) -> Settings:
 def main(arguments: list[str] | None = None) -> None:
     """Run the training from the command line."""
     settings = _settings(arguments)
+    if settings.batch % settings.micro or settings.batch // settings.micro < settings.processes:
+        raise SystemExit("error: --batch must be a multiple of --micro, with a part for each process")
+    parallel.launch(settings.processes, _train, settings)
+
+
+def _train(settings: Settings) -> None:
     trainer = Trainer(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, trainer.stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # the first process tells the others
+        signal.signal(number, signal.SIG_IGN if parallel.rank() else trainer.stop)
     trainer.log({"kind": "start", "settings": asdict(settings), "shape": asdict(trainer.shape)})
-    trainer.run(Chains(settings.data, "train"), Chains(settings.data, "val"))
+    trainer.run(_sources(settings, "train"), _sources(settings, "val"))
+
+
+def _sources(settings: Settings, split: str) -> Sources:
+    side_chains = Chains(settings.side_chains, split) if settings.side_chains else None
+    return Sources(Chains(settings.data, split), side_chains)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,14 @@ from .data import Batch, Chains, collate
 from .forward import Output
 from .losses import Truth, lddt_ca, losses
 
-__all__ = ["validate"]
+__all__ = ["truth_of", "validate"]
+
+
+def truth_of(batch: Batch) -> Truth:
+    """What a batch's windows look like in truth."""
+    if not bool(torch.isfinite(batch.chi).any()):
+        return Truth(batch.backbone, batch.mask)
+    return Truth(batch.backbone, batch.mask, batch.chi, batch.window(batch.sequence))
 
 
 @torch.no_grad()
@@ -35,7 +42,7 @@ def validate(
     measured, predicted = [], []
     for cluster in chains.clusters[:count]:
         batch = collate(chains, [int(cluster[0])], [0], longest).to(torch.device(device))
-        output, truth = predict(batch), Truth(batch.backbone, batch.mask)
+        output, truth = predict(batch), truth_of(batch)
         for name, value in losses(output, truth, torch.tensor([10.0], device=batch.mask.device)).items():
             sums.setdefault(name, []).append(float(value))
         measured.append(lddt_ca(output.origins[-1], truth.backbone[:, :, 1], truth.mask)[0].cpu().numpy())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold.demo.data import AATYPE_ORDER, Chains, draw_batch
+from lowmem_fold.demo.data import AATYPE_ORDER, Chains, collate, draw_batch
 from lowmem_fold.errors import InputError
 from tests.demo.tiny import write_chains
 
@@ -65,9 +65,21 @@ def test_each_cluster_comes_once_an_epoch(chains: tuple[Chains, np.ndarray]) -> 
 def test_a_batch_depends_on_step_and_seed_alone(chains: tuple[Chains, np.ndarray]) -> None:
     data, _ = chains
     first, again = (draw_batch(data, step=5, size=4, crop=10, seed=1) for _ in range(2))
-    torch.testing.assert_close(vars(first), vars(again))
+    torch.testing.assert_close(vars(first), vars(again), equal_nan=True)
     other = draw_batch(data, step=6, size=4, crop=10, seed=1)
     assert not torch.equal(first.start, other.start) or first.sequence.shape != other.sequence.shape
+
+
+def test_chi_angles_go_with_their_residues(chains: tuple[Chains, np.ndarray], tmp_path: Path) -> None:
+    assert draw_batch(chains[0], step=0, size=2, crop=10, seed=0).chi.isnan().all()
+    write_chains(tmp_path / "side.npz", LENGTHS, CLUSTERS, SPLITS, chi=True)
+    with np.load(tmp_path / "side.npz") as file:
+        stored = file["chi"].astype(np.float32)
+    data = Chains(tmp_path / "side.npz", "train")
+    batch = collate(data, [2, 0], [4, 0], crop=28)
+    np.testing.assert_array_equal(batch.chi[0, :21], stored[42 + 4 : 42 + 25])
+    np.testing.assert_array_equal(batch.chi[1, :28], stored[:28])
+    assert batch.chi[0, 21:].isnan().all()
 
 
 def test_the_residue_order_is_alphafolds() -> None:

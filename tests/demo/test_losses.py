@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from transformers.models.esm.modeling_esmfold import EsmFoldStructureModule
+from transformers.models.esm.openfold_utils import Rigid, atom14_to_atom37, make_atom14_masks
 
 from lowmem_fold.bench.structures import read_pdb
+from lowmem_fold.demo.architecture import model_config
 from lowmem_fold.demo.forward import Output
 from lowmem_fold.demo.geometry import backbone_frames, backbone_torsions, ideal_cb
 from lowmem_fold.demo.losses import (
     Truth,
     backbone_fape,
     bond_loss,
+    chi_loss,
     clash_loss,
     distogram_loss,
     lddt_ca,
@@ -23,7 +27,9 @@ from lowmem_fold.demo.losses import (
     smooth_lddt_ca,
     torsion_loss,
 )
-from lowmem_fold.residues import ATOM_NAMES
+from lowmem_fold.metrics import chi_angles, chi_errors
+from lowmem_fold.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
+from tests.demo.tiny import SHAPE
 
 STRUCTURE = read_pdb(Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "1ahsA.pdb.gz")
 BACKBONE = torch.from_numpy(STRUCTURE.positions[None, :, [ATOM_NAMES.index(name) for name in ("N", "CA", "C")]]).float()
@@ -125,6 +131,46 @@ def test_torsion_loss_and_norm() -> None:
     wrong = right.clone()
     wrong[:, :, :3] *= -1
     assert float(torsion_loss(wrong, TRUTH)[0]) == pytest.approx(4.0, abs=1e-5)  # opposite points of the circle
+
+
+def _with_side_chains() -> Truth:
+    chi = chi_angles(STRUCTURE.sequence, STRUCTURE.positions, STRUCTURE.atom_mask)
+    aatype = torch.tensor([[RESIDUE_ORDER[letter] for letter in STRUCTURE.sequence]])
+    return Truth(BACKBONE, MASK, torch.from_numpy(chi)[None].float(), aatype)
+
+
+def test_chi_angles_are_those_that_the_model_places() -> None:
+    """The stock module's side chains, placed from measured angles, have these angles."""
+    truth = _with_side_chains()
+    chi = truth.chi.nan_to_num()
+    angles = torch.zeros(*MASK.shape, 7, 2)
+    angles[..., 1] = 1.0
+    angles[:, :, 3:] = torch.stack([chi.sin(), chi.cos()], dim=-1)
+    module = EsmFoldStructureModule(model_config(SHAPE).esmfold_config.trunk.structure_module)
+    frames = Rigid.identity(MASK.shape, dtype=torch.float32, device=torch.device("cpu"), requires_grad=False)
+    groups = module.torsion_angles_to_frames(frames, angles, truth.aatype)
+    atom14 = module.frames_and_literature_positions_to_atom14_pos(groups, truth.aatype)
+    batch = make_atom14_masks({"aatype": truth.aatype[0]})
+    atom37 = atom14_to_atom37(atom14[0], batch)
+    placed = chi_angles(STRUCTURE.sequence, atom37.numpy(), batch["atom37_atom_exists"].bool().numpy())
+    errors = chi_errors(STRUCTURE.sequence, placed, truth.chi[0].double().numpy())
+    assert np.isfinite(errors).sum() == torch.isfinite(truth.chi).sum()
+    assert np.nanmax(errors) < np.radians(0.5)  # the literature's angles are rounded to three digits
+
+
+def test_chi_loss() -> None:
+    truth = _with_side_chains()
+    chi = truth.chi.nan_to_num()
+    angles = torch.zeros(*MASK.shape, 7, 2)
+    angles[:, :, 3:] = 2 * torch.stack([chi.sin(), chi.cos()], dim=-1)
+    assert float(chi_loss(angles, truth)) == pytest.approx(0.0, abs=1e-5)
+    turned = float(chi_loss(-angles, truth))  # 4 for each angle but those that like atoms turn
+    known = [(STRUCTURE.sequence[i], j) for i, j in torch.isfinite(truth.chi[0]).nonzero().tolist()]
+    like = sum(angle in CHI_IS_SYMMETRIC for angle in known)
+    assert 0 < like < len(known)
+    assert turned == pytest.approx(4.0 * (1 - like / len(known)), abs=1e-4)
+    only_backbone = Truth(BACKBONE, MASK, torch.full_like(truth.chi, torch.nan), truth.aatype)
+    assert float(chi_loss(angles, only_backbone)) == 0.0
 
 
 def test_a_real_chain_has_good_bonds_and_no_clashes() -> None:

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_backbones
+from lowmem_fold.bench.structures import read_backbones, read_pdb
 from lowmem_fold.demo import prepare
 from lowmem_fold.demo.data import Chains
 from lowmem_fold.demo.structure_database import read_database
 from lowmem_fold.errors import InputError
+from lowmem_fold.metrics import chi_angles
+from lowmem_fold.residues import RESIDUE_LETTERS
 
+TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 CHAINS = {"1ABC_A": 25, "2ABC_B": 310, "3ABC_C": 19, "4ABC_D": 256, "5ABC_E": 280, "6ABC_F": 40, "7ABC_G": 33}
 
 
@@ -88,7 +93,7 @@ def test_preparing_leaves_out_what_is_near_the_held_out(
     monkeypatch.setattr(prepare, "cluster", cluster)
     (tmp_path / "test.fasta").write_text(">test\nACDEFGHIKLMNPQRSTVWY\n")
     out = tmp_path / "chains.npz"
-    prepare.main([str(database_path), "--held-out", str(tmp_path / "test.fasta"), "--out", str(out)])
+    prepare.main(["backbones", str(database_path), "--held-out", str(tmp_path / "test.fasta"), "--out", str(out)])
     kept = ["1ABC_A", "4ABC_D", "7ABC_G"]
     structures = list(read_backbones(out))
     assert [structure.id for structure in structures] == kept
@@ -100,6 +105,38 @@ def test_preparing_leaves_out_what_is_near_the_held_out(
         )
     assert sum(len(cluster) for split in ("train", "val") for cluster in Chains(out, split).clusters) == 3
     assert not list(tmp_path.glob(".*"))
+
+
+def test_side_chains_near_the_held_out_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["1ahsA", "3t5gB", "4gcnA"]
+    with zipfile.ZipFile(tmp_path / "some.whl", "w") as wheel:
+        for name in names:
+            wheel.write(TS50 / f"{name}.pdb.gz", f"some/{name}.pdb.gz")
+    monkeypatch.setattr(prepare, "cluster", lambda given: {name: name for name in given})
+    monkeypatch.setattr(prepare, "near", lambda given, held_out: {name for name in given if name.startswith("3t5gB")})
+    (tmp_path / "test.fasta").write_text(">test\nACDEFGHIKLMNPQRSTVWY\n")
+    out = tmp_path / "side-chains.npz"
+    prepare.main(
+        ["side-chains", str(tmp_path / "some.whl"), "--held-out", str(tmp_path / "test.fasta"), "--out", str(out)]
+    )
+    structures = {structure.sequence: structure for structure in (read_pdb(TS50 / f"{name}.pdb.gz") for name in names)}
+    chains = Chains(out, "train")
+    kept = [chain for cluster in chains.clusters for chain in cluster]
+    assert sorted(chains.ids[chain] for chain in kept) == ["1ahsA_A", "4gcnA_A"]
+    for chain in kept:
+        sequence = "".join(RESIDUE_LETTERS[i] for i in chains.aatype(chain))
+        known = structures[sequence]
+        expected = chi_angles(sequence, known.positions, known.atom_mask)
+        np.testing.assert_allclose(chains.chi(chain), expected, atol=2e-3)  # kept in half precision
+
+
+def test_near_finds_a_short_piece_of_a_held_out_protein() -> None:
+    if shutil.which("mmseqs") is None:
+        pytest.skip("the program mmseqs is not installed")
+    whole, other = (read_pdb(TS50 / f"{name}.pdb.gz").sequence for name in ("1ahsA", "3t5gB"))
+    pieces = {"piece": whole[20:60], "other": other}
+    assert prepare.near(pieces, {"held-out-0": whole}) == {"piece"}
+    assert prepare.cluster({**pieces, "held-out-0": whole})["piece"] == "piece"  # which clustering alone would keep
 
 
 def test_without_mmseqs_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

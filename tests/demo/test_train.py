@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lowmem_fold.demo import schedule
-from lowmem_fold.demo.data import Chains
-from lowmem_fold.demo.train import Settings, Trainer
+from lowmem_fold.demo import parallel, schedule
+from lowmem_fold.demo.train import Settings, Sources, Trainer, _sources
 from tests.demo.tiny import SHAPE, tiny_model, write_chains
 
 CLUSTERS, SPLITS = ["a", "b", "c", "d"], ["train", "train", "train", "val"]
@@ -26,11 +25,15 @@ def settings(tmp_path: Path) -> Settings:
     )  # fmt: skip
 
 
+def train_tiny(settings: Settings) -> None:
+    Trainer(settings, SHAPE, tiny_model(noise=0.02)).run(_sources(settings, "train"), _sources(settings, "val"))
+
+
 def _train(settings: Settings, stop_at: int | None = None) -> Trainer:
     trainer = Trainer(settings, SHAPE, tiny_model(noise=0.02))
     train_step = trainer.train_step
 
-    def step(chains: Chains) -> dict[str, float]:
+    def step(chains: Sources) -> dict[str, float]:
         record = train_step(chains)
         if trainer.step == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -39,7 +42,7 @@ def _train(settings: Settings, stop_at: int | None = None) -> Trainer:
     trainer.train_step = step  # type: ignore[method-assign]
     before = signal.signal(signal.SIGTERM, trainer.stop)
     try:
-        trainer.run(Chains(settings.data, "train"), Chains(settings.data, "val"))
+        trainer.run(_sources(settings, "train"), _sources(settings, "val"))
     finally:
         signal.signal(signal.SIGTERM, before)
     return trainer
@@ -71,6 +74,41 @@ def test_the_log_is_json_lines(settings: Settings) -> None:
     assert [record["step"] for record in records if record["kind"] == "train"] == [1, 2, 3, 4, 5, 6]
     assert {record["recycles"] for record in records if record["kind"] == "validation"} == {0, 2}
     assert not list(Path(settings.out).glob(".checkpoint*"))
+
+
+def test_side_chains_come_in_turn_and_are_scored(settings: Settings, tmp_path: Path) -> None:
+    write_chains(tmp_path / "side.npz", [9, 11, 10], ["s", "t", "u"], ["train", "train", "val"], seed=1, chi=True)
+    settings = replace(settings, side_chains=str(tmp_path / "side.npz"), side_chains_every=4)
+    trainer = _train(settings)
+    records = [json.loads(line) for line in (Path(settings.out) / "log.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records if "chi" in r and r["kind"] == "train"] == [1, 3, 5]  # two chains a step
+    assert all("chi" in r for r in records if r["kind"] == "validation")
+    sources = _sources(settings, "train")
+    lengths = [len(trainer._draw(sources, part, 100).sequence[0]) for part in (0, 4, 8, 12)]
+    assert set(lengths) == {9, 11}
+
+
+def test_two_processes_step_as_one_does(settings: Settings, tmp_path: Path) -> None:
+    """The same windows in one process or in two give the same weights, up to the order of a sum."""
+    settings = replace(settings, steps=3, batch=4)
+    alone = _train(settings)
+    together = replace(settings, out=settings.out + "-2", processes=2)
+    parallel.launch(2, train_tiny, together)
+    state = torch.load(Path(together.out) / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 3
+    for name, weight in alone.weights.items():
+        torch.testing.assert_close(state["weights"][name], weight.detach(), rtol=0, atol=2e-4, msg=name)
+    log = (Path(together.out) / "log.jsonl").read_text().splitlines()
+    assert len([line for line in log if '"train"' in line]) == 3  # the first process alone writes
+
+
+def test_a_run_begins_with_another_ones_averaged_weights(settings: Settings) -> None:
+    first = _train(settings)
+    second = replace(settings, out=settings.out + "-2", start=settings.out + "/checkpoint.pt")
+    trainer = Trainer(second, SHAPE, tiny_model(seed=5))
+    assert (trainer.step, trainer.seconds) == (0, 0.0)
+    for name, weight in trainer.weights.items():
+        assert torch.equal(weight, first.average[name]), name
 
 
 def test_a_gradient_that_is_not_finite_is_dropped(settings: Settings) -> None:

@@ -41,7 +41,9 @@ def tiny_model(seed: int = 0, noise: float = 0.1) -> EsmForProteinFolding:
     return model.eval()
 
 
-def write_chains(path: Path, lengths: list[int], clusters: list[str], splits: list[str], seed: int = 0) -> np.ndarray:
+def write_chains(
+    path: Path, lengths: list[int], clusters: list[str], splits: list[str], seed: int = 0, chi: bool = False
+) -> np.ndarray:
     """Write random walks in the training format; returns their N, CA, C (residues, 3, 3), one chain after another."""
     rng = np.random.default_rng(seed)
     total = sum(lengths)
@@ -49,8 +51,10 @@ def write_chains(path: Path, lengths: list[int], clusters: list[str], splits: li
     starts = np.concatenate([[0], np.cumsum(lengths)])
     deltas[starts[:-1], 1] = 0
     letters = np.frombuffer(b"ARNDCQEGHILKMFPSTWYV", dtype=np.uint8)
+    side_chains = {"chi": rng.uniform(-3, 3, (total, 4)).astype(np.float16)} if chi else {}
     np.savez(
         path,
+        **side_chains,
         ids=np.array([f"{i:04d}_A" for i in range(len(lengths))]),
         lengths=np.array(lengths, dtype=np.int32),
         cluster=np.array(clusters),
