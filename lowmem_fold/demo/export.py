@@ -1,7 +1,8 @@
 """Write a run's averaged weights as a Hugging Face folder: `python -m lowmem_fold.demo.export RUN --stem FOLDER`.
 
 The stem is stored in half precision and the trunk in float32, like the published ESMFold. The folder is built beside
-its place and swapped in; files that are not written here (model card, licences) are carried over.
+its place and swapped in; files that are not written here (model card, licences) are carried over. The run's log comes
+along as training.jsonl.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from ..errors import ModelError
 from . import MODEL_FOLDER
 from .architecture import Shape, build
 
-__all__ = ["averaged_model", "main", "write_folder"]
+__all__ = ["averaged_model", "main", "write_folder", "write_log"]
+
+_PATHS = {"data", "side_chains", "stem", "out", "start"}
+"""Settings that name a file or a folder."""
 
 
 def averaged_model(checkpoint: str | Path, stem: str | Path) -> EsmForProteinFolding:
@@ -83,6 +87,17 @@ def _write_tokenizer(folder: Path) -> None:
     EsmTokenizer(vocab_file=str(vocabulary), model_max_length=1024).save_pretrained(folder)
 
 
+def write_log(log: str | Path, folder: str | Path) -> None:
+    """Copy a run's log as training.jsonl, its settings without the folders of the machine that it ran on."""
+    lines = []
+    for line in Path(log).read_text().splitlines():
+        record = json.loads(line)
+        for name in _PATHS & record.get("settings", {}).keys():
+            record["settings"][name] = Path(record["settings"][name]).name
+        lines.append(json.dumps(record) + "\n")
+    (Path(folder) / "training.jsonl").write_text("".join(lines))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
@@ -91,6 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="(%(default)s)")
     options = parser.parse_args(arguments)
     write_folder(averaged_model(options.run / "checkpoint.pt", options.stem), options.out)
+    write_log(options.run / "log.jsonl", options.out)
     size = sum(file.stat().st_size for file in options.out.iterdir())
     print(f"{options.out}: {size / 1e6:.1f} MB")
 

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterable
@@ -92,7 +93,7 @@ class Trainer:
         if (self.folder / "checkpoint.pt").exists():
             self.load()
         elif settings.start:
-            self._begin_with(torch.load(settings.start, map_location=self.device, weights_only=True)["average"])
+            self._begin_with(Path(settings.start))
 
     @property
     def progress(self) -> float:
@@ -129,9 +130,14 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def _begin_with(self, weights: dict[str, Tensor]) -> None:
-        self._assign(weights)
-        self.average = {name: weight.clone() for name, weight in weights.items()}
+    def _begin_with(self, checkpoint: Path) -> None:
+        """Take over another run's averaged weights, and its log as the first part of this one's."""
+        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+        self._assign(state["average"])
+        self.average = state["average"]
+        log = checkpoint.with_name("log.jsonl")
+        if log.exists() and not parallel.rank():
+            shutil.copyfile(log, self.folder / "log.jsonl")
 
     def log(self, record: dict) -> None:
         """Append a line to the log."""

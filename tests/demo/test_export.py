@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from transformers import AutoTokenizer, EsmForProteinFolding
 
 from lowmem_fold.demo import MODEL_FOLDER
-from lowmem_fold.demo.export import write_folder
+from lowmem_fold.demo.export import write_folder, write_log
 from tests.demo.tiny import tiny_model
 
 
@@ -29,6 +30,16 @@ def test_the_folder_is_replaced_whole_and_keeps_its_card(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     loaded = EsmForProteinFolding.from_pretrained(folder)
     torch.testing.assert_close(loaded.trunk.trunk2sm_s.weight, tiny_model(1).trunk.trunk2sm_s.weight)
+
+
+def test_the_log_comes_along_without_the_places_of_a_machine(tmp_path: Path) -> None:
+    start = {"step": 0, "kind": "start", "settings": {"data": "/home/me/chains.npz", "side_chains": "", "rate": 0.1}}
+    train = {"step": 1, "kind": "train", "fape": 1.5}
+    (tmp_path / "log.jsonl").write_text(f"{json.dumps(start)}\n{json.dumps(train)}\n")
+    write_log(tmp_path / "log.jsonl", tmp_path)
+    first, second = map(json.loads, (tmp_path / "training.jsonl").read_text().splitlines())
+    assert first["settings"] == {"data": "chains.npz", "side_chains": "", "rate": 0.1}
+    assert second == train
 
 
 @pytest.fixture(scope="module")

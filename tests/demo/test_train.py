@@ -109,6 +109,7 @@ def test_a_run_begins_with_another_ones_averaged_weights(settings: Settings) -> 
     assert (trainer.step, trainer.seconds) == (0, 0.0)
     for name, weight in trainer.weights.items():
         assert torch.equal(weight, first.average[name]), name
+    assert (Path(second.out) / "log.jsonl").read_text() == (Path(settings.out) / "log.jsonl").read_text()
 
 
 def test_a_gradient_that_is_not_finite_is_dropped(settings: Settings) -> None:
