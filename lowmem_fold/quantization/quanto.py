@@ -1,0 +1,52 @@
+"""The adapter of optimum-quanto: int8, int4 and float8, as its `QLinear` quantizes weights."""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from .formats import group_size
+
+__all__ = ["EXTRA", "PACKAGE", "backend", "quantize"]
+
+PACKAGE, EXTRA = "optimum-quanto", "quanto"
+
+
+def backend() -> ModuleType:
+    """The package; raises `ImportError` where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what optimum-quanto and its imports deprecate
+        import optimum.quanto
+
+    return optimum.quanto
+
+
+def quantize(weight: Tensor, format: str) -> dict[str, Tensor]:
+    """The stored tensors of `weight` (out, in) float32."""
+    return _int4(weight) if format == "int4" else _eight_bits(weight, format)
+
+
+def _eight_bits(weight: Tensor, format: str) -> dict[str, Tensor]:
+    """One scale a row. A row of zeros gets the scale 1: quanto's is 0, and its float8 values are then not numbers."""
+    quanto = backend()
+    qtype = {"int8": quanto.qint8, "float8": quanto.qfloat8}[format]
+    scale = quanto.AbsmaxOptimizer()(weight, qtype=qtype, axis=0)
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    quantized = quanto.quantize_weight(weight, qtype=qtype, axis=0, scale=scale, optimized=False)
+    return {"data": quantized._data, "scale": quantized._scale.view(-1, 1)}
+
+
+def _int4(weight: Tensor) -> dict[str, Tensor]:
+    """A scale and a shift per group. `optimized=False` keeps quanto from layouts that one kind of card can read."""
+    quanto = backend()
+    size = group_size(weight.shape[1])
+    groups = size if size < weight.shape[1] else None
+    scale, shift = quanto.MaxOptimizer()(weight, qtype=quanto.qint4, axis=0, group_size=groups)
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    quantized = quanto.quantize_weight(
+        weight, qtype=quanto.qint4, axis=0, scale=scale, shift=shift, group_size=groups, optimized=False
+    )
+    return {"data": quantized._data._data, "scale": quantized._scale, "shift": quantized._shift}
