@@ -1,26 +1,21 @@
-"""Finding a model and reading it: the Hugging Face layout, from the package, a folder, or the hub's cache."""
+"""Finding a model: the Hugging Face layout, from the package, a folder, or the hub's cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .errors import ModelError
-from .memory.exhaustion import is_out_of_memory
+from .errors import InputError, ModelError
+from .precision import Precision
 
-if TYPE_CHECKING:
-    from transformers import EsmForProteinFolding
+__all__ = ["POLICY_FILE", "Checkpoint", "find_checkpoint"]
 
-__all__ = ["Checkpoint", "find_checkpoint", "load_model"]
+#: Beside the configuration of a folder that holds weights in quantized form: how they are stored.
+POLICY_FILE = "precision.json"
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
-# Parts of ESM-2 that folding never runs, and a buffer that is computed: published checkpoints lack them.
-_NOT_NEEDED = ("esm.contact_head.", "esm.embeddings.position_ids", "rotary_embeddings.inv_freq")
 _SAMPLE_BYTES = 2**20
 
 
@@ -43,6 +38,19 @@ class Checkpoint:
                 stream.seek(max(0, size - _SAMPLE_BYTES))
                 digest.update(stream.read())
         return digest.hexdigest()[:16]
+
+    def policy(self) -> Precision | None:
+        """How the weights are stored, if `lowmem-fold quantize` has written them; None of an ordinary model.
+
+        Raises ModelError if the file that says so is damaged.
+        """
+        path = self.path / POLICY_FILE
+        if not path.exists():
+            return None
+        try:
+            return Precision.from_dict(json.loads(path.read_text())["precision"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+            raise ModelError(f"{path} is no policy that this version reads ({_first_line(error)})") from error
 
     def is_complete(self) -> bool:
         """Whether weights are there, and every shard that an index names: a broken download may have left some."""
@@ -134,60 +142,3 @@ def _check(checkpoint: Checkpoint) -> None:
             raise ModelError(f"{path}: {option} is an ablation that no published model uses; it is not supported")
     if not checkpoint.weight_files():
         raise ModelError(f"{checkpoint.path} holds no weights (model.safetensors or pytorch_model.bin)")
-
-
-def load_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
-    """The model on the CPU, all of it in float32, for inference.
-
-    Raises ModelError if files are damaged, or tensors are missing or of another shape.
-    """
-    import torch
-    from transformers import EsmConfig, EsmForProteinFolding
-
-    with _quiet_transformers():
-        try:
-            config = EsmConfig.from_pretrained(checkpoint.path)
-            config.esmfold_config.fp16_esm = False  # else the stem is built in half precision and stays there
-        except Exception as error:  # each version of transformers raises its own
-            raise ModelError(f"{checkpoint.path}/config.json: {_first_line(error)}") from error
-        try:
-            model, info = EsmForProteinFolding.from_pretrained(
-                checkpoint.path,
-                config=config,
-                dtype=torch.float32,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are refused below, by name
-            )
-        except Exception as error:  # safetensors, pickle, zip and transformers each raise their own
-            if is_out_of_memory(error):
-                raise
-            raise ModelError(f"{checkpoint.path}: the weights cannot be read ({_first_line(error)})") from error
-    missing = [key for key in info["missing_keys"] if not any(part in key for part in _NOT_NEEDED)]
-    if missing or info["mismatched_keys"]:
-        raise ModelError(_mismatch(checkpoint, missing, info["mismatched_keys"]))
-    return model.float().eval().requires_grad_(False)
-
-
-def _mismatch(checkpoint: Checkpoint, missing: list[str], mismatched: list) -> str:
-    shown = [f"{key} is missing" for key in sorted(missing)[:3]]
-    shown += [f"{key} is {tuple(found)}, the configuration says {tuple(wanted)}" for key, found, wanted in mismatched][
-        :3
-    ]
-    more = len(missing) + len(mismatched) - len(shown)
-    return f"{checkpoint.path}: " + "; ".join(shown) + (f"; and {more} more" if more else "")
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without the progress bar and the report of keys: what matters of them becomes an error."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()

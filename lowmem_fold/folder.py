@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .checkpoint import Checkpoint, find_checkpoint, load_model
+from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .errors import InputError
 from .esmfold.engine import FoldInput, FoldOutput, fold_batch
 from .esmfold.heads import max_aligned_error
 from .esmfold.structure import atom14_positions
 from .esmfold.tiles import Tiling
+from .inventory import inventory
+from .loader import load_model
+from .precision import PARTS, Precision, parse_precision
 from .prediction import Prediction
+from .quantization.registry import unavailable
 from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
 from .run.options import DEFAULT_MODEL, RunOptions
 from .sequences import Record, parse_sequence, tokenize
@@ -27,13 +31,19 @@ if TYPE_CHECKING:
 __all__ = ["Folder", "load"]
 
 
-def load(model: str = DEFAULT_MODEL, *, device: str | torch.device = "auto") -> Folder:
-    """Load a model, in float32.
+def load(
+    model: str = DEFAULT_MODEL, *, precision: str | Precision | None = None, device: str | torch.device = "auto"
+) -> Folder:
+    """Load a model, each layer straight in the form that it is to have.
 
     Parameters
     ----------
     model : str
-        A hub id, a local folder in Hugging Face layout, or `demo`: the small model that comes with the package.
+        A hub id, a local folder in Hugging Face layout or written by `lowmem-fold quantize`, or `demo`: the small model
+        that comes with the package.
+    precision : str or Precision, optional
+        What the parts are stored in: a preset (fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4) or
+        `stem=int8,trunk=fp32,pair=bf16`; see `lowmem_fold.precision`. By default that of a quantized folder, else fp32.
     device : str or torch.device
         `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`: CUDA where there is one, else the CPU.
 
@@ -42,11 +52,39 @@ def load(model: str = DEFAULT_MODEL, *, device: str | torch.device = "auto") -> 
     ModelError
         If the model cannot be had, or is not what its configuration says.
     InputError
-        If the device is not there.
+        If the device is not there, or the precision cannot be had on it or of this model.
     """
     target = _device(device)
     checkpoint = find_checkpoint(str(model))
-    return Folder(load_model(checkpoint).to(target), checkpoint)
+    asked = _asked_precision(checkpoint, precision)
+    resolved = asked.resolve(target)
+    if checkpoint.policy() is None:
+        _check_available(resolved, target)
+    return Folder(load_model(checkpoint, resolved, target), checkpoint, asked)
+
+
+def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) -> Precision:
+    """What was asked for. Of a quantized folder it can be its own, with other compute dtypes and pair states."""
+    stored = checkpoint.policy()
+    if precision is None:
+        return stored or Precision()
+    asked = parse_precision(precision)
+    if stored is not None and _stored_form(asked) != _stored_form(stored):
+        raise InputError(
+            f"{checkpoint.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
+            " its source"
+        )
+    return asked
+
+
+def _stored_form(precision: Precision) -> tuple:
+    return (*(precision.part(name).weights for name in PARTS), precision.include, precision.exclude)
+
+
+def _check_available(precision: Precision, device: torch.device) -> None:
+    for weights in dict.fromkeys(precision.part(name).weights for name in PARTS):
+        if reason := unavailable(weights, device):
+            raise InputError(f"precision {weights}: {reason}")
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -71,9 +109,10 @@ def _devices() -> list[str]:
 class Folder:
     """A model on its device. Made by `load`; `model` is the Hugging Face container of its weights."""
 
-    def __init__(self, model: EsmForProteinFolding, checkpoint: Checkpoint) -> None:
+    def __init__(self, model: EsmForProteinFolding, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
         self.model = model
         self.checkpoint = checkpoint
+        self.precision = precision or Precision()
 
     @property
     def device(self) -> torch.device:
@@ -86,8 +125,9 @@ class Folder:
             "model": self.checkpoint.name,
             "source": str(self.checkpoint.path),
             "fingerprint": self.checkpoint.fingerprint(),
-            "precision": "fp32",
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "precision": str(self.precision),
+            "resolved_precision": str(self.precision.resolve(self.device)),
+            "weights": inventory(self.model),
             "device": str(self.device),
         }
 

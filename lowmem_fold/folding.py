@@ -100,8 +100,8 @@ def fold_records(
         Made if it is not there.
     options : RunOptions, optional
     load : callable, optional
-        ``load(model, device=...)`` as ``lowmem_fold.load``, which is the default. Called when all else is checked, and
-        not at all when every record is finished.
+        ``load(model, precision=..., device=...)`` as ``lowmem_fold.load``, which is the default. Called when all else
+        is checked, and not at all when every record is finished.
     progress : SilentProgress, optional
         Nothing is shown without it.
     stops : StopSignals, optional
@@ -267,7 +267,7 @@ def _all_finished(output: OutputFolder, records: Sequence[Record], options: RunO
 
 def _load(load: Callable[..., Folds] | None, options: RunOptions) -> Folds:
     try:
-        return (load or _default_load())(options.model, device=options.device)
+        return (load or _default_load())(options.model, precision=options.precision, device=options.device)
     except LowmemFoldError:
         raise
     except Exception as error:

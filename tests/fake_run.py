@@ -70,7 +70,7 @@ class FakeFolder:
         self._changes = changes or {}
         self._fingerprint = fingerprint
 
-    def load(self, model: str, *, device: str) -> FakeFolder:
+    def load(self, model: str, *, precision: str | None, device: str) -> FakeFolder:
         """Stands for ``lowmem_fold.load``."""
         self.model = model
         return self
@@ -86,7 +86,13 @@ class FakeFolder:
         return [helix(record, **self._changes.get(record.id, {})) for record in sequences]
 
     def describe(self) -> dict[str, Any]:
-        return {"model": self.model, "fingerprint": self._fingerprint, "precision": "fp32", "device": "cpu"}
+        return {
+            "model": self.model,
+            "fingerprint": self._fingerprint,
+            "precision": "fp32",
+            "resolved_precision": "fp32",
+            "device": "cpu",
+        }
 
     def _note(self, records: Sequence[Record], options: dict[str, Any]) -> None:
         self.folded.append([record.id for record in records])

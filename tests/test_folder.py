@@ -139,4 +139,5 @@ def test_describe(folder: Folder, model_folder: Path) -> None:
     about = folder.describe()
     assert about["model"] == about["source"] == str(model_folder)
     assert (about["precision"], about["device"]) == ("fp32", "cpu")
-    assert about["parameters"] == sum(p.numel() for p in small_model().parameters())
+    assert about["resolved_precision"] == "fp32"
+    assert about["weights"]["total"]["weights"] == sum(p.numel() for p in small_model().parameters())

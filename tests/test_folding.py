@@ -196,7 +196,7 @@ def test_out_of_memory_is_told_from_other_errors(error, expected):
 
 
 def test_model_that_does_not_fit_is_no_traceback(tmp_path):
-    def load(model, device):
+    def load(model, precision, device):
         raise MemoryError
 
     with pytest.raises(ModelError, match=r"esmfold_v1: its weights do not fit"):
@@ -235,7 +235,7 @@ def test_finished_records_are_skipped_and_the_model_is_not_loaded_for_nothing(tm
     assert (folder.folded, summary.skipped) == ([["r2"]], ["r0", "r1"])
     assert (tmp_path / "scores.jsonl").read_bytes().startswith(before)
 
-    def load(model, device):
+    def load(model, precision, device):
         raise AssertionError("loaded")
 
     assert fold_records(third, tmp_path, load=load).skipped == ["r0", "r1", "r2"]

@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"hub id, local folder, or demo (small, comes with the package, works offline) [{DEFAULT_MODEL}]",
     )
     parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4, or PART=FORMAT,... with the parts stem, trunk, "
+        "pair-modules, structure, and pair for the pair state [that of a quantized folder, else fp32]",
+    )
+    parser.add_argument(
         "--num-recycles",
         metavar="N",
         type=int,

@@ -17,8 +17,8 @@ _GIB = 2**30
 
 #: Extra of the package, and the distributions it installs with what they are for.
 EXTRAS = {
-    "quanto": {"optimum-quanto": "nothing yet: int8 and int4 weights are to come"},
-    "bnb": {"bitsandbytes": "nothing yet: int8 and 4-bit weights are to come"},
+    "quanto": {"optimum-quanto": "makes int8, int4 and float8 weights (using them needs nothing)"},
+    "bnb": {"bitsandbytes": "makes bnb-int8 and bnb-nf4 weights (using them needs nothing)"},
     "viz": {"py3Dmol": "nothing yet: structures in notebooks are to come", "matplotlib": "plots"},
     "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
 }

@@ -22,7 +22,7 @@ from ..errors import ModelError
 from . import MODEL_FOLDER
 from .architecture import Shape, build
 
-__all__ = ["averaged_model", "main", "write_folder", "write_log"]
+__all__ = ["averaged_model", "main", "write_folder", "write_log", "write_tokenizer"]
 
 _PATHS = {"data", "side_chains", "stem", "out", "start"}
 """Settings that name a file or a folder."""
@@ -58,7 +58,7 @@ def write_folder(model: EsmForProteinFolding, folder: str | Path) -> None:
             shutil.copytree(folder, fresh)
         model.save_pretrained(fresh)
         _write_config(fresh / "config.json")
-        _write_tokenizer(fresh)
+        write_tokenizer(fresh)
         for file in fresh.iterdir():
             file.chmod(0o644)  # safetensors writes for the owner alone
         if folder.exists():
@@ -79,7 +79,7 @@ def _write_config(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def _write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path) -> None:
     """A tokenizer whose ids are AlphaFold's residue order, as the folding model takes them (no special tokens)."""
     extras = ["<cls>", "<pad>", "<eos>", "<unk>", "<mask>"]
     vocabulary = Path(folder) / "vocab.txt"

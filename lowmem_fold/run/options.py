@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..precision import parse_precision
 from ..versions import package_version
 
 __all__ = [
@@ -38,6 +39,8 @@ class RunOptions:
     ----------
     model : str
         Hub id, local folder, or ``"demo"``.
+    precision : str, optional
+        As `lowmem_fold.precision` has it. None: that of a quantized folder, else fp32.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
     num_recycles : int
@@ -62,6 +65,7 @@ class RunOptions:
     """
 
     model: str = DEFAULT_MODEL
+    precision: str | None = None
     device: str = "auto"
     num_recycles: int = 3
     recycle_tolerance: float | None = None
@@ -82,6 +86,8 @@ class RunOptions:
             raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
         if not _DEVICE.fullmatch(self.device):
             raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}.")
+        if self.precision is not None:
+            parse_precision(self.precision)
         if not self.model.strip():
             raise InputError("--model is empty: give a hub id, a local folder, or demo.")
 
@@ -105,7 +111,9 @@ def known_settings(options: RunOptions) -> dict[str, Any]:
     """The settings that are known before a model is loaded."""
     from ..sequences import CHAIN_BREAK, LINKER
 
+    asked = {} if options.precision is None else {"precision": str(parse_precision(options.precision))}
     return {
+        **asked,
         "model": options.model,
         "num_recycles": options.num_recycles,
         "recycle_tolerance": options.recycle_tolerance,
@@ -125,7 +133,8 @@ def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, 
         What ``Folder.describe()`` says.
     """
     fingerprint = model.get("fingerprint") or model.get("source") or options.model
-    return {**known_settings(options), "fingerprint": fingerprint, "precision": model.get("precision")}
+    precisions = {name: model.get(name) for name in ("precision", "resolved_precision")}
+    return {**known_settings(options), "fingerprint": fingerprint, **precisions}
 
 
 def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.run.options import RunOptions, differing_settings, result_settings, settings_id
+from lowmem_fold.run.options import RunOptions, differing_settings, known_settings, result_settings, settings_id
 
-MODEL = {"fingerprint": "f00d", "precision": "fp32"}
+MODEL = {"fingerprint": "f00d", "precision": "fp32", "resolved_precision": "fp32"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,7 @@ def test_scores_are_the_last_file():
 
 OTHER = {
     "model": "copy",
+    "precision": "fp32",  # what it is anyhow: the model says what it is stored in
     "device": "cuda",
     "num_recycles": 1,
     "recycle_tolerance": 0.5,
@@ -78,7 +79,14 @@ def test_results_may_stand_together_unless_the_numbers_differ(name):
     assert differing_settings(plain, other) == ([name] if decides else [])
 
 
-@pytest.mark.parametrize("name", ["fingerprint", "precision"])
+def test_another_precision_is_seen_before_a_model_is_loaded():
+    stored = result_settings(RunOptions(), MODEL)
+    assert differing_settings(stored, known_settings(RunOptions())) == []
+    assert differing_settings(stored, known_settings(RunOptions(precision="stem=fp32"))) == []
+    assert differing_settings(stored, known_settings(RunOptions(precision="int8"))) == ["precision"]
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "precision", "resolved_precision"])
 def test_model_decides_the_numbers(name):
     plain, other = (result_settings(RunOptions(), model) for model in (MODEL, {**MODEL, name: "other"}))
     assert settings_id(plain) != settings_id(other)

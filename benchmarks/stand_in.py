@@ -1,0 +1,57 @@
+"""Write a stand-in for `facebook/esmfold_v1`: random weights in its exact layout (8.4 GB, one pytorch_model.bin, stem in
+float16, trunk in float32). `python -m benchmarks.stand_in FOLDER`
+
+Memory and time do not depend on the values of the weights. What it folds is no protein.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import EsmConfig, EsmForProteinFolding
+
+from lowmem_fold.bench.models import esmfold_v1_config
+from lowmem_fold.demo.export import write_tokenizer
+
+
+def random_tensors(config: EsmConfig, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Name and values of each tensor of a checkpoint: matrices normal, scaled by the root of their width; norms near 1,
+    biases near 0."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        model = EsmForProteinFolding(config)
+    generator = torch.Generator().manual_seed(seed)
+    for name, empty in model.named_parameters():
+        values = torch.randn(empty.shape, generator=generator)
+        values *= empty.shape[-1] ** -0.5 if empty.ndim > 1 else 0.1
+        if name.endswith("weight") and empty.ndim == 1:
+            values += 1.0
+        yield name, values.half() if name.startswith("esm.") else values
+    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in model.state_dict())
+
+
+def write(folder: Path, config: EsmConfig) -> None:
+    """Write the folder: configuration, tokenizer, weights; the weights come last, under their name when whole."""
+    folder.mkdir(parents=True)
+    config.esmfold_config.fp16_esm = True
+    config.save_pretrained(folder)
+    write_tokenizer(folder)
+    torch.save(dict(random_tensors(config)), folder / ".pytorch_model.bin")
+    os.replace(folder / ".pytorch_model.bin", folder / "pytorch_model.bin")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="a folder that is not there yet")
+    options = parser.parse_args()
+    write(options.folder, esmfold_v1_config())
+
+
+if __name__ == "__main__":
+    main()

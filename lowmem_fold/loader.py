@@ -1,0 +1,184 @@
+"""Building a model from its files: a layer at a time, each straight in the form that the policy wants.
+
+What is held at once is the model as far as it is built, and one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint import Checkpoint
+from .errors import InputError, ModelError
+from .precision import Part, Precision, part_of
+from .quantization.formats import FORMATS
+from .quantization.registry import quantize
+from .quantization.stored import StoredLinear
+from .weight_files import WeightFiles
+
+if TYPE_CHECKING:
+    from transformers import EsmConfig, EsmForProteinFolding
+
+__all__ = ["DTYPES", "load_model"]
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Parts of ESM-2 that folding never runs; published checkpoints lack some.
+_UNUSED = ("esm.contact_head.",)
+# Buffers that are computed, which checkpoints may hold.
+_COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
+# What ESM-2 has in other tasks.
+_OTHER_TASKS = ("esm.pooler.", "esm.embeddings.position_embeddings.")
+_NAMED = 3
+"""Tensors that an error lists."""
+
+
+def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.device) -> EsmForProteinFolding:
+    """The model on a device, for inference.
+
+    Parameters
+    ----------
+    precision : Precision
+        Resolved for the device.
+
+    Raises
+    ------
+    InputError
+        A layer's width does not fit its format: names the layer.
+    ModelError
+        Files are damaged, or tensors are missing, not known or of another shape: names tensor and file.
+    """
+    model = _skeleton(checkpoint)
+    files = WeightFiles(checkpoint.path)
+    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
+    _check_widths(model, wanted)
+    _check(files, model, wanted)
+    for name, module in list(model.named_modules()):
+        stored = wanted[name]
+        if isinstance(stored, Part):
+            _replace(model, name, _stored_linear(name, module, stored, files).to(device))
+        else:
+            _fill(name, module, stored, files, device)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _skeleton(checkpoint: Checkpoint) -> EsmForProteinFolding:
+    """The model without its weights; buffers are there, in float32."""
+    from accelerate import init_empty_weights
+    from transformers import EsmConfig, EsmForProteinFolding
+
+    with _quiet_transformers():
+        try:
+            config: EsmConfig = EsmConfig.from_pretrained(checkpoint.path)
+            config.esmfold_config.fp16_esm = False  # else the stem's buffers are in half precision
+            with init_empty_weights(include_buffers=False):
+                return EsmForProteinFolding(config)
+        except Exception as error:  # each version of transformers raises its own
+            raise ModelError(f"{checkpoint.path}/config.json: {_first_line(error)}") from error
+
+
+def _wanted(name: str, module: nn.Module, precision: Precision) -> Part | torch.dtype:
+    """How a module's weights are kept: as a part's policy says, or as they are in this dtype."""
+    part = part_of(name)
+    flow = _flow(part, precision)
+    if not isinstance(module, nn.Linear) or f"{name}.".startswith(_UNUSED):
+        return flow
+    policy = precision.of_linear(name)
+    return flow if DTYPES.get(policy.weights) == DTYPES[policy.compute or "fp32"] == flow else policy
+
+
+def _flow(part: str, precision: Precision) -> torch.dtype:
+    """The dtype of the activations: the stem's run in what it computes in, the trunk's streams are float32."""
+    return DTYPES[precision.stem.compute or "fp32"] if part == "stem" else torch.float32
+
+
+def _shapes(name: str, module: nn.Module, wanted: Part | torch.dtype, files: WeightFiles) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that make a module up in the files."""
+    prefix = f"{name}." if name else ""
+    shapes = {prefix + key: tuple(p.shape) for key, p in module.named_parameters(recurse=False)}
+    if isinstance(wanted, Part) and f"{prefix}weight" not in files:  # stored by us
+        assert isinstance(module, nn.Linear)
+        del shapes[f"{prefix}weight"]
+        tensors = FORMATS[wanted.weights].tensors(module.out_features, module.in_features)
+        shapes |= {prefix + key: shape for key, (shape, _) in tensors.items()}
+    return shapes
+
+
+def _check_widths(model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
+    for name, module in model.named_modules():
+        policy = wanted[name]
+        if isinstance(policy, Part):
+            reason = FORMATS[policy.weights].refusal(module.out_features, module.in_features)
+            if reason:
+                raise InputError(f"precision {policy.weights}: {name}: {reason}")
+
+
+def _check(files: WeightFiles, model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, module in model.named_modules():
+        shapes |= _shapes(name, module, wanted[name], files)
+    missing = [name for name in shapes if name not in files and not name.startswith(_UNUSED)]
+    extra = [name for name in files if name not in shapes and not _known(name)]
+    found = {name: tuple(files.get(name).shape) for name in shapes if name in files}
+    problems = [f"{name} is missing" for name in missing]
+    problems += [
+        f"{name} is {found[name]} in {files.file_of(name).name}, the configuration says {shapes[name]}"
+        for name in found
+        if found[name] != shapes[name]
+    ]
+    problems += [f"{name} in {files.file_of(name).name} is no tensor of an ESMFold" for name in extra]
+    if problems:
+        more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise ModelError(f"{files.folder}: {'; '.join(problems[:_NAMED])}{more}")
+
+
+def _known(name: str) -> bool:
+    return name.endswith(_COMPUTED) or name.startswith((*_UNUSED, *_OTHER_TASKS))
+
+
+def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFiles) -> StoredLinear:
+    compute = DTYPES[policy.compute or "fp32"]
+    if f"{name}.weight" in files:
+        tensors = quantize(files.get(f"{name}.weight").float(), policy.weights)
+    else:
+        names = FORMATS[policy.weights].tensors(module.out_features, module.in_features)
+        tensors = {key: files.get(f"{name}.{key}").clone() for key in names}
+    bias = None if module.bias is None else files.get(f"{name}.bias").to(torch.float32, copy=True)
+    return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, module)
+
+
+def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, device: torch.device) -> None:
+    """Give a module its own parameters; what no file holds and nothing reads is zero."""
+    for key, empty in list(module.named_parameters(recurse=False)):
+        full = f"{name}.{key}" if name else key
+        value: Tensor
+        if full in files:
+            value = files.get(full).to(device, dtype, copy=True)
+        else:
+            value = torch.zeros(empty.shape, dtype=dtype, device=device)
+        setattr(module, key, nn.Parameter(value, requires_grad=False))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without its remarks: what matters of them becomes an error."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -1,0 +1,263 @@
+"""What each part of a model is stored in and computed in: the policy, its presets, and what a device can have of it.
+
+| preset | stem | sequence track of the trunk | pair modules, structure module, heads | pair state |
+|---|---|---|---|---|
+| fp32 | fp32 | fp32 | fp32 | fp32 |
+| fp16 | fp16 | fp32 | fp32 | fp32 |
+| bf16 | bf16 | bf16 | fp32 | fp32 |
+| int8, int4, float8 | that | that | fp32 | fp32 |
+| bnb-int8, bnb-nf4 | that | that | fp32 | fp32 |
+
+Products of weights that are not fp32 are computed, unless the policy says otherwise, in
+
+| part | CPU, MPS | CUDA |
+|---|---|---|
+| stem stored as bf16 | fp32 | bf16 (refused before Ampere) |
+| stem stored as anything else but fp32 | fp32 | fp16 |
+| sequence track stored as bf16 | fp32 | bf16 (refused before Ampere) |
+| other parts, and the sequence track otherwise | fp32 | fp32 |
+
+The residual streams of the trunk are float32 throughout. What a scheme does to activations: `quantization/formats.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "part_of"]
+
+PARTS = {
+    "stem": "the ESM-2 language model",
+    "trunk": "the trunk's sequence track, nearly all of its weights",
+    "pair-modules": "the trunk's pair updates",
+    "structure": "structure module and heads",
+}
+WEIGHTS = ("fp32", "fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")
+FLOATS = ("fp32", "fp16", "bf16")
+STATES = {"pair": "the pair state", "operand": "the operand of triangle multiplication"}
+
+_SEQUENCE_TRACK = ("seq_attention", "mlp_seq", "layernorm_1")
+
+
+@dataclass(frozen=True)
+class Part:
+    """How the weights of one part are stored, and what their products are computed in (None: of float32 weights
+    float32, else as the device likes)."""
+
+    weights: str = "fp32"
+    compute: str | None = None
+
+    def __str__(self) -> str:
+        return self.weights if self.compute is None else f"{self.weights}/{self.compute}"
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The policy for a model.
+
+    Attributes
+    ----------
+    stem, trunk, pair_modules, structure : Part
+    pair, operand : str
+        Storage of the pair state and of triangle multiplication's operand: fp32, fp16 or bf16.
+    include, exclude : tuple of str
+        Globs on the names of modules. Of the linear layers those alone are stored as their part says that match an
+        `include` (if there is any) and no `exclude`; the others stay in float32.
+    """
+
+    stem: Part = field(default_factory=Part)
+    trunk: Part = field(default_factory=Part)
+    pair_modules: Part = field(default_factory=Part)
+    structure: Part = field(default_factory=Part)
+    pair: str = "fp32"
+    operand: str = "fp32"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def part(self, name: str) -> Part:
+        """The policy of a part, by its name in PARTS."""
+        found: Part = getattr(self, name.replace("-", "_"))
+        return found
+
+    def of_linear(self, module: str) -> Part:
+        """The policy of a linear layer, by its name in the model."""
+        chosen = not self.include or _matches(module, self.include)
+        return self.part(part_of(module)) if chosen and not _matches(module, self.exclude) else Part()
+
+    def __str__(self) -> str:
+        """The name of the preset, or what differs from fp32, as `parse_precision` reads it."""
+        for name, preset in PRESETS.items():
+            if self == preset:
+                return name
+        parts = [f"{name}={self.part(name)}" for name in PARTS if self.part(name) != Part()]
+        states = [f"{name}={getattr(self, name)}" for name in STATES if getattr(self, name) != "fp32"]
+        globs = [f"{name}={glob}" for name in ("include", "exclude") for glob in getattr(self, name)]
+        return ",".join([*parts, *states, *globs])
+
+    def to_json(self) -> str:
+        """As one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Precision:
+        """The policy of a JSON object that `to_json` made.
+
+        Raises
+        ------
+        InputError
+            It is something else.
+        """
+        try:
+            return cls.from_dict(json.loads(text))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"not a precision policy: {text[:200]!r} ({error})") from error
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Precision:
+        """The policy of the object that JSON made of `to_json`."""
+        names = {each.name for each in fields(cls)}
+        if unknown := sorted(values.keys() - names):
+            raise ValueError(f"unknown {', '.join(unknown)}")
+        made: dict[str, Any] = {}
+        for name, value in values.items():
+            made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if _is_list(value) else value
+        return _checked(cls(**made), repr(dict(values)))
+
+    def resolve(self, device: torch.device) -> Precision:
+        """The same with the compute dtype of all that is not float32 decided.
+
+        Raises
+        ------
+        InputError
+            The device has no such dtype, with what to ask for instead.
+        """
+        resolved = _changed(self, **{name: self._resolved(name, device) for name in PARTS})
+        kinds = {resolved.pair, resolved.operand, *(resolved.part(name).compute for name in PARTS)}
+        if "bf16" in kinds and not _has_bf16(device):
+            raise InputError(f"precision {self}: {_name(device)} has no bf16 (Ampere and later have); use fp16 or int8")
+        if device.type == "mps" and "float8" in {resolved.part(name).weights for name in PARTS}:
+            raise InputError(f"precision {self}: mps has no float8; use int8, or --device cpu")
+        return resolved
+
+    def _resolved(self, name: str, device: torch.device) -> Part:
+        part = self.part(name)
+        return (
+            part
+            if part.compute or part.weights == "fp32"
+            else replace(part, compute=_default_compute(name, part.weights, device))
+        )
+
+
+def _default_compute(name: str, weights: str, device: torch.device) -> str:
+    if device.type != "cuda" or name not in ("stem", "trunk"):
+        return "fp32"
+    if weights == "bf16":
+        return "bf16"
+    return "fp16" if name == "stem" else "fp32"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    import torch
+
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _name(device: torch.device) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _quantized(weights: str) -> Precision:
+    return Precision(stem=Part(weights), trunk=Part(weights))
+
+
+#: The same words in Python and on the command line.
+PRESETS: dict[str, Precision] = {
+    "fp32": Precision(),
+    "fp16": Precision(stem=Part("fp16")),
+    **{name: _quantized(name) for name in ("bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")},
+}
+
+
+def part_of(module: str) -> str:
+    """The part of PARTS that a module of ESMFold, by its name, belongs to."""
+    if module.startswith("esm."):
+        return "stem"
+    if module.startswith("trunk.blocks."):
+        return "trunk" if any(f".{name}" in module for name in _SEQUENCE_TRACK) else "pair-modules"
+    if module.startswith(("esm_s_", "embedding", "trunk.recycle_s_norm")):
+        return "trunk"
+    if module.startswith(("trunk.recycle_", "trunk.pairwise_positional_embedding")):
+        return "pair-modules"
+    return "structure"
+
+
+def parse_precision(text: str | Precision) -> Precision:
+    """The policy of a preset's name, or spelled out: `stem=int8,trunk=fp32,pair=bf16`.
+
+    A preset may come first (`int8,pair=bf16`). `stem=int8/bf16` says what to compute in as well.
+    `exclude=esm.encoder.layer.0.*` leaves modules in float32, `include=` all others; both may be given several times.
+
+    Raises
+    ------
+    InputError
+        Names the word that is not known.
+    """
+    if isinstance(text, Precision):
+        return text
+    words = [word.strip() for word in text.split(",")]
+    policy = PRESETS["fp32"]
+    if words and words[0] in PRESETS:
+        policy, words = PRESETS[words[0]], words[1:]
+    for word in words:
+        policy = _with_word(policy, word, text)
+    return _checked(policy, text)
+
+
+def _with_word(policy: Precision, word: str, text: str) -> Precision:
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise InputError(f"precision {text!r}: {word!r} is no preset ({', '.join(PRESETS)}) and no PART=FORMAT")
+    if name in PARTS:
+        weights, slash, compute = value.partition("/")
+        return _changed(policy, **{name: Part(weights, compute if slash else None)})
+    if name in STATES:
+        return _changed(policy, **{name: value})
+    if name in ("include", "exclude"):
+        return _changed(policy, **{name: (*getattr(policy, name), value)})
+    raise InputError(f"precision {text!r}: {name!r} is none of {', '.join([*PARTS, *STATES, 'include', 'exclude'])}")
+
+
+def _changed(policy: Precision, **values: Any) -> Precision:
+    return replace(policy, **{name.replace("-", "_"): value for name, value in values.items()})
+
+
+def _checked(policy: Precision, text: str) -> Precision:
+    checks: list[tuple[str, str | None, tuple[str, ...]]] = []
+    for name in PARTS:
+        checks += [(name, policy.part(name).weights, WEIGHTS), (name, policy.part(name).compute or "fp32", FLOATS)]
+    checks += [(name, getattr(policy, name), FLOATS) for name in STATES]
+    for name, value, allowed in checks:
+        if value not in allowed:
+            raise InputError(f"precision {text!r}: {name} can be {', '.join(allowed)}, not {value!r}")
+    return policy

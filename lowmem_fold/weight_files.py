@@ -1,0 +1,130 @@
+"""The tensors of a model on disk, read one at a time from memory-mapped files: safetensors or `pytorch_model.bin`,
+whole or in shards."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import is_zipfile
+
+from .errors import ModelError
+from .memory.exhaustion import is_out_of_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["WeightFiles"]
+
+Read = Callable[[], "Tensor"]
+
+
+class WeightFiles:
+    """Every tensor of a folder by its name. What `get` returns may be a view of the file: copy what is to stay.
+
+    Parameters
+    ----------
+    folder : Path
+        A model in Hugging Face layout. Safetensors are preferred where both kinds lie there.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, damaged or cut short, by name.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._places: dict[str, tuple[Path, Read]] = {}
+        for file in _files(folder):
+            for name, read in _tensors(file).items():
+                self._places[_renamed(name)] = (file, read)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def file_of(self, name: str) -> Path:
+        """The file that holds a tensor."""
+        return self._places[name][0]
+
+    def get(self, name: str) -> Tensor:
+        """A tensor on the CPU.
+
+        Raises
+        ------
+        ModelError
+            It cannot be read: names tensor and file.
+        """
+        file, read = self._places[name]
+        try:
+            return read()
+        except Exception as error:  # safetensors, zip and torch each raise their own
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(f"{file}: {name} cannot be read ({_first_line(error)})") from error
+
+
+def _renamed(name: str) -> str:
+    """The name in the model. Older files, and transformers when it saves, call a norm's weight gamma, its bias beta."""
+    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+        if name.endswith("LayerNorm" + old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _files(folder: Path) -> list[Path]:
+    for index_name, pattern in (
+        ("model.safetensors.index.json", "*.safetensors"),
+        ("pytorch_model.bin.index.json", "pytorch_model*.bin"),
+    ):
+        if (folder / index_name).exists():
+            return _shards(folder / index_name)
+        if whole := sorted(folder.glob(pattern)):
+            return whole
+    raise ModelError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{index}: no index of shards ({_first_line(error)})") from error
+    files = [index.with_name(name) for name in names]
+    if missing := [file.name for file in files if not file.exists()]:
+        raise ModelError(f"{index.parent}: {', '.join(missing)} is missing, and {index.name} names it")
+    return files
+
+
+def _tensors(file: Path) -> Mapping[str, Read]:
+    try:
+        return _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
+    except Exception as error:  # safetensors, pickle, zip and torch each raise their own
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(f"{file} cannot be read: damaged or cut short ({_first_line(error)})") from error
+
+
+def _safetensors(file: Path) -> Mapping[str, Read]:
+    from safetensors import safe_open
+
+    opened = safe_open(file, framework="pt")
+    return {name: lambda name=name: opened.get_tensor(name) for name in list(opened.keys())}  # type: ignore[misc]
+
+
+def _pickled(file: Path) -> Mapping[str, Read]:
+    import torch
+
+    mapped = is_zipfile(file)  # files from before torch 1.6 are not, and come into memory whole
+    state = torch.load(file, map_location="cpu", mmap=mapped, weights_only=True)
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise pickle.UnpicklingError("it holds no state dict")
+    return {name: lambda tensor=tensor: tensor for name, tensor in state.items()}  # type: ignore[misc]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]

@@ -1,0 +1,165 @@
+"""Models written in the form they are stored in, and unpacked again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import EsmForProteinFolding
+
+from lowmem_fold import folder as folder_module
+from lowmem_fold import load, saving
+from lowmem_fold.bench.models import random_model, small_config
+from lowmem_fold.cli.main import main
+from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.inventory import inventory, weight_tensors
+from lowmem_fold.prediction import Prediction
+from lowmem_fold.quantization.registry import unavailable
+from lowmem_fold.quantization.stored import StoredLinear
+
+QUANTIZED = ("fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")
+SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQ:GSHMLEDP"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "source"
+    random_model(small_config()).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("<cls>\n<pad>")
+    return folder
+
+
+def written(source: Path, out: Path, precision: str) -> Path:
+    if reason := unavailable(precision, torch.device("cpu")):
+        pytest.skip(reason)
+    assert main(["quantize", "-m", str(source), "--precision", precision, "-o", str(out)]) == 0
+    return out
+
+
+def same(one: Prediction, other: Prediction) -> None:
+    for name in ("positions", "plddt", "pae"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert one.ptm == other.ptm
+
+
+@pytest.mark.parametrize("precision", QUANTIZED)
+def test_a_written_folder_folds_as_quantizing_at_load_does(source: Path, tmp_path: Path, precision: str) -> None:
+    out = written(source, tmp_path / "out", precision)
+    at_load, stored = load(str(source), precision=precision, device="cpu"), load(str(out), device="cpu")
+    assert str(stored.precision) == precision
+    same(at_load.fold(SEQUENCE, num_recycles=1), stored.fold(SEQUENCE, num_recycles=1))
+    assert inventory(stored.model) == inventory(at_load.model)
+
+
+def test_a_written_folder_needs_neither_source_nor_back_end(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = written(source, tmp_path / "out", "int8")
+    monkeypatch.setattr(folder_module, "unavailable", lambda *_: "not installed")
+    with pytest.raises(InputError, match="precision int8: not installed"):
+        load(str(source), precision="int8", device="cpu")
+    load(str(out), device="cpu")
+
+
+def test_what_is_written(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = written(source, tmp_path / "out", "int8")
+    assert sorted(file.name for file in out.iterdir()) == [
+        "README.md", "config.json", "model.safetensors", "precision.json", "vocab.txt",
+    ]  # fmt: skip
+    about = json.loads((out / "precision.json").read_text())
+    assert about["source"]["fingerprint"] in (out / "README.md").read_text()
+    found = inventory(load(str(out), device="cpu").model)
+    assert about["inventory"] == found
+    bits = f"{found['stem']['bits_per_weight']:.2f}"
+    assert bits in (out / "README.md").read_text() and bits in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_bytes_are_counted_as_they_are_held(source: Path) -> None:
+    if reason := unavailable("int8", torch.device("cpu")):
+        pytest.skip(reason)
+    model = load(str(source), precision="int8", device="cpu").model
+    held = [*model.parameters(), *(b for m in model.modules() if isinstance(m, StoredLinear) for b in m.buffers(False))]
+    found, plain = inventory(model), inventory(random_model(small_config()))
+    assert found["total"]["bytes"] == sum(t.untyped_storage().nbytes() for t in held)
+    assert found["total"]["weights"] == plain["total"]["weights"]
+    assert plain["total"]["bits_per_weight"] == 32 and plain["total"]["formats"] == {"fp32": plain["total"]["weights"]}
+    assert 8 < found["stem"]["bits_per_weight"] < 12
+    assert found["pair-modules"] == plain["pair-modules"]
+
+
+def test_tensors_of_a_layer_lie_together_and_map(source: Path, tmp_path: Path) -> None:
+    out = written(source, tmp_path / "out", "int4")
+    model = load(str(out), device="cpu").model
+    data = (out / "model.safetensors").read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header.pop("__metadata__")
+    assert size % 8 == 0
+    ends = [entry["data_offsets"] for entry in header.values()]
+    assert [start for start, _ in ends] == [0, *(end for _, end in ends[:-1])] and ends[-1][1] == len(data) - 8 - size
+    names = [f"{name}.{key}" if name else key for name, _, held in weight_tensors(model) for key in held]
+    assert list(header) == names
+    with safe_open(out / "model.safetensors", "pt") as file:
+        for name, _, held in weight_tensors(model):
+            for key, tensor in held.items():
+                read = file.get_tensor(f"{name}.{key}" if name else key)
+                assert torch.equal(read.view(torch.uint8), tensor.contiguous().view(torch.uint8))
+
+
+@pytest.mark.parametrize("precision", ["int8", "bnb-nf4"])
+def test_unpacked_it_loads_in_stock(source: Path, tmp_path: Path, precision: str) -> None:
+    out = written(source, tmp_path / "small", precision)
+    assert main(["quantize", "-m", str(out), "--dequantize", "-o", str(tmp_path / "plain")]) == 0
+    stock = dict(EsmForProteinFolding.from_pretrained(tmp_path / "plain").named_parameters())
+    held = load(str(out), device="cpu").model
+    original = dict(random_model(small_config()).named_parameters())
+    for name, weight in stock.items():
+        module = held.get_submodule(name.rpartition(".")[0])
+        expected = module.weight if isinstance(module, StoredLinear) and name.endswith("weight") else original[name]
+        assert torch.equal(weight, expected), name
+        bound = {"int8": 0.01, "bnb-nf4": 0.2}[precision] * original[name].abs().max()
+        assert (weight - original[name]).abs().max() <= bound, name
+
+
+def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = written(source, tmp_path / "out", "int8")
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for arguments, said in (
+        (["-m", str(source), "--precision", "int4", "-o", str(out)], "is there already"),
+        (["-m", str(out), "--precision", "int4", "-o", str(tmp_path / "x")], "is quantized already (int8)"),
+        (["-m", str(source), "--dequantize", "-o", str(tmp_path / "x")], "is not quantized"),
+        (["-m", str(source), "--precision", "int9", "-o", str(tmp_path / "x")], "'int9' is no preset"),
+    ):
+        assert main(["quantize", *arguments]) == 2
+        assert said in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(InputError, match="is stored as int8 and cannot be had as int4"):
+        load(str(out), precision="int4", device="cpu")
+    assert str(load(str(out), precision="int8,pair=bf16", device="cpu").precision) == "stem=int8,trunk=int8,pair=bf16"
+
+
+def test_an_interrupted_write_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(path: Path, tensors: dict) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "write_safetensors", stop)
+    folder = load(str(source), precision="fp16", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        saving.save_quantized(folder.model, folder.checkpoint, folder.precision, tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_damaged_folder_is_named(source: Path, tmp_path: Path) -> None:
+    out = written(source, tmp_path / "out", "int8")
+    data = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").write_bytes(data[:-100])
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):
+        load(str(out), device="cpu")
