@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import EsmForProteinFolding
 
-__all__ = ["Folder", "load"]
+__all__ = ["Folder", "chosen_precision", "find_device", "load"]
 
 
 def load(
@@ -54,13 +54,21 @@ def load(
     InputError
         If the device is not there, or the precision cannot be had on it or of this model.
     """
-    target = _device(device)
+    target = find_device(device)
+    checkpoint, asked, resolved = chosen_precision(model, precision, target)
+    return Folder(load_model(checkpoint, resolved, target), checkpoint, asked)
+
+
+def chosen_precision(
+    model: str, precision: str | Precision | None, device: torch.device
+) -> tuple[Checkpoint, Precision, Precision]:
+    """The model on disk, the precision that `load` would take, what becomes of it on the device; errors as `load`."""
     checkpoint = find_checkpoint(str(model))
     asked = _asked_precision(checkpoint, precision)
-    resolved = asked.resolve(target)
+    resolved = asked.resolve(device)
     if checkpoint.policy() is None:
-        _check_available(resolved, target)
-    return Folder(load_model(checkpoint, resolved, target), checkpoint, asked)
+        _check_available(resolved, device)
+    return checkpoint, asked, resolved
 
 
 def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) -> Precision:
@@ -87,7 +95,8 @@ def _check_available(precision: Precision, device: torch.device) -> None:
             raise InputError(f"precision {weights}: {reason}")
 
 
-def _device(name: str | torch.device) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
+    """The device of this name; `auto` is CUDA where there is one, else the CPU. InputError if it is not there."""
     if str(name) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

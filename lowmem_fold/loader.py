@@ -23,7 +23,7 @@ from .weight_files import WeightFiles
 if TYPE_CHECKING:
     from transformers import EsmConfig, EsmForProteinFolding
 
-__all__ = ["DTYPES", "load_model"]
+__all__ = ["DTYPES", "load_model", "planned_model"]
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Parts of ESM-2 that folding never runs; published checkpoints lack some.
@@ -63,6 +63,42 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
         else:
             _fill(name, module, stored, files, device)
     return model.to(device).eval().requires_grad_(False)
+
+
+def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProteinFolding:
+    """The model as `load_model` would make it, without any bytes (on the meta device): `inventory` counts them.
+
+    Parameters
+    ----------
+    precision : Precision
+        Resolved for the device that is meant.
+
+    Raises
+    ------
+    InputError
+        A layer's width does not fit its format: names the layer.
+    ModelError
+        The configuration cannot be read.
+    """
+    model = _skeleton(checkpoint)
+    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
+    _check_widths(model, wanted)
+    for name, module in list(model.named_modules()):
+        stored = wanted[name]
+        if isinstance(stored, Part):
+            _replace(model, name, _empty_linear(module, stored))
+        else:
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(stored)
+    return model
+
+
+def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
+    layout = FORMATS[policy.weights].tensors(module.out_features, module.in_features)
+    tensors = {key: torch.empty(shape, dtype=dtype, device="meta") for key, (shape, dtype) in layout.items()}
+    bias = None if module.bias is None else torch.empty(module.out_features, device="meta")
+    compute = DTYPES[policy.compute or "fp32"]
+    return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
 
 
 def _skeleton(checkpoint: Checkpoint) -> EsmForProteinFolding:

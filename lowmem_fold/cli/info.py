@@ -1,4 +1,7 @@
-"""Show versions, devices, memory and optional packages, and what each optional package adds."""
+"""Show versions, devices, memory and optional packages; with --model, how its weights would be stored.
+
+Nothing is loaded: --precision and --device say what `lowmem-fold fold` would make of the model.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import os
 import platform
 from typing import Any
 
+from ..errors import InputError
 from ..versions import environment_versions, installed_version
 from .main import OK
 
-__all__ = ["add_arguments", "collect", "run"]
+__all__ = ["add_arguments", "collect", "run", "weights", "weights_table"]
 
 _GIB = 2**30
 
@@ -22,20 +26,62 @@ EXTRAS = {
     "viz": {"py3Dmol": "nothing yet: structures in notebooks are to come", "matplotlib": "plots"},
     "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
 }
-#: Used where they are installed, and in no extra.
-OTHERS = {"accelerate": "transformers uses it where it is there"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
+    parser.add_argument("-m", "--model", metavar="M", help="hub id, local folder, or demo: tell of its weights instead")
+    parser.add_argument("--precision", metavar="P", help="with --model: as of lowmem-fold fold")
+    parser.add_argument("--device", metavar="D", default="auto", help="with --model: as of lowmem-fold fold [auto]")
     parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what this machine and installation have; returns the exit code."""
-    facts = collect()
-    print(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
+    """Print what this machine and installation have, or what a model would be stored in; returns the exit code."""
+    if arguments.model is None and arguments.precision is not None:
+        raise InputError("--precision is told of a model: give --model too")
+    if arguments.model is None:
+        facts = collect()
+        print(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
+    else:
+        about = weights(arguments.model, arguments.precision, arguments.device)
+        print(json.dumps(about, indent=1) if arguments.json else _weights_text(about))
     return OK
+
+
+def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
+    """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
+    from ..folder import chosen_precision, find_device
+    from ..inventory import inventory
+    from ..loader import planned_model
+
+    target = find_device(device)
+    checkpoint, asked, resolved = chosen_precision(model, precision, target)
+    return {
+        "model": checkpoint.name,
+        "source": str(checkpoint.path),
+        "fingerprint": checkpoint.fingerprint(),
+        "precision": str(asked),
+        "resolved_precision": str(resolved),
+        "device": str(target),
+        "weights": inventory(planned_model(checkpoint, resolved)),
+    }
+
+
+def _weights_text(about: dict[str, Any]) -> str:
+    head = [
+        f"  {name:<19} {about[name]}" for name in ("source", "fingerprint", "device", "precision", "resolved_precision")
+    ]
+    return "\n".join([about["model"], *head, "", weights_table(about["weights"])])
+
+
+def weights_table(found: dict[str, dict[str, Any]]) -> str:
+    """An `inventory` for a terminal."""
+    lines = [f"  {'part':<13}{'GiB':>8}{'bits/weight':>13}  formats (weights)"]
+    for part, about in found.items():
+        formats = ", ".join(f"{name} ({count:,})" for name, count in about["formats"].items())
+        lines.append(f"  {part:<13}{about['bytes'] / _GIB:>8.3f}{about['bits_per_weight']:>13.2f}  {formats}")
+    return "\n".join(lines)
 
 
 def collect() -> dict[str, Any]:
@@ -50,7 +96,6 @@ def collect() -> dict[str, Any]:
         "memory": {"total_bytes": host.total_bytes, "free_bytes": host.free_bytes},
         "devices": _devices(),
         "extras": {extra: _packages(packages) for extra, packages in EXTRAS.items()},
-        "others": _packages(OTHERS),
     }
 
 
@@ -89,13 +134,12 @@ def _cuda_device(index: int) -> dict[str, Any]:
 def _as_text(facts: dict[str, Any]) -> str:
     versions = [f"  {name:<14} {version or 'not installed'}" for name, version in facts["versions"].items()]
     extras = [line for extra, packages in facts["extras"].items() for line in _extra_lines(extra, packages)]
-    others = [_package_line(name, about) for name, about in facts["others"].items()]
     machine = [
         f"  {facts['platform']}, {facts['cpu_cores']} CPU cores",
         f"  memory  {_sizes(facts['memory'])}",
         *(f"  {device['device']:<7} {device['name']}{_device_sizes(device)}" for device in facts["devices"]),
     ]
-    blocks = {"versions": versions, "machine": machine, "optional packages": [*extras, *others]}
+    blocks = {"versions": versions, "machine": machine, "optional packages": extras}
     return "\n\n".join("\n".join([title, *lines]) for title, lines in blocks.items())
 
 

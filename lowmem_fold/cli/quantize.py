@@ -7,10 +7,10 @@ The folder holds safetensors, configuration, policy, tokenizer and a card with t
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
+from .info import weights_table
 from .main import OK
 
 __all__ = ["add_arguments", "run"]
@@ -52,15 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
         save_dequantized(folder.model, checkpoint, arguments.output)
         print(f"{arguments.output}: unpacked, for stock transformers too")
     else:
-        print(_as_text(save_quantized(folder.model, checkpoint, folder.precision, arguments.output)))
+        print(weights_table(save_quantized(folder.model, checkpoint, folder.precision, arguments.output)))
         print(f"{arguments.output} is written: --model {arguments.output}")
     return OK
-
-
-def _as_text(found: dict[str, dict[str, Any]]) -> str:
-    lines = [f"{'part':<13}{'GiB':>8}{'bits/weight':>13}  formats"]
-    for part, about in found.items():
-        lines.append(
-            f"{part:<13}{about['bytes'] / 2**30:>8.3f}{about['bits_per_weight']:>13.2f}  {', '.join(about['formats'])}"
-        )
-    return "\n".join(lines)

@@ -9,10 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from lowmem_fold import load
 from lowmem_fold.cli.info import EXTRAS
 from lowmem_fold.cli.main import main
+from lowmem_fold.precision import parse_precision
+from lowmem_fold.quantization.registry import unavailable
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -46,3 +50,21 @@ def test_extras_are_those_of_the_package():
         if extra not in ("test", "all")
     }
     assert {extra: set(packages) for extra, packages in EXTRAS.items()} == declared
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "bnb-nf4", "int4,exclude=esm.encoder.layer.0.*"])
+def test_weights_are_told_as_loading_makes_them(capsys, precision):
+    if reason := unavailable(parse_precision(precision).stem.weights, torch.device("cpu")):
+        pytest.skip(reason)
+    assert main(["info", "-m", "demo", "--precision", precision, "--device", "cpu", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == load("demo", precision=precision, device="cpu").describe()
+    assert main(["info", "-m", "demo", "--precision", precision, "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    for part, about in told["weights"].items():
+        assert re.search(rf"  {part} .* {about['bits_per_weight']:.2f}  ", shown)
+
+
+def test_a_precision_is_told_of_a_model(capsys):
+    assert main(["info", "--precision", "int8"]) == 2
+    assert "give --model too" in capsys.readouterr().err
