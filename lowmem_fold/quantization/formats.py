@@ -1,27 +1,28 @@
 """What is stored of a weight matrix, and how torch alone computes with it: no back end, no compiler.
 
-| format | made by | stored, with out x in weights | bits per weight |
+| format | made by | stored | bits per weight |
 |---|---|---|---|
 | fp32, fp16, bf16 | torch | data (out, in) | 32, 16, 16 |
 | int8 | optimum-quanto | data int8 (out, in); scale float32 (out, 1) | 8 + 32 / in |
 | float8 | optimum-quanto | data float8_e4m3fn (out, in); scale float32 (out, 1) | 8 + 32 / in |
-| int4 | optimum-quanto | data uint8 (groups / 2, g); scale and shift float32 (groups, 1); `group_size` says g | 4 + 64 / g |
+| int4 | optimum-quanto | data uint8 (groups / 2, g); scale, shift float32 (groups, 1) | 4 + 64 / g |
 | bnb-int8 | bitsandbytes | data int8 (out, in); absmax float32 (out,) | 8 + 32 / in |
-| bnb-nf4 | bitsandbytes | data uint8 (blocks, 32); absmax float32 (blocks, 1); codebook float32 (16,) | 4.5 + 512 / (out in) |
+| bnb-nf4 | bitsandbytes | data uint8 (n, 32); absmax float32 (n, 1); codebook float32 (16,) | 4.5 + 512 / (out in) |
 
-What a product does, in a compute dtype of float32, float16 or bfloat16:
+g is `group_size(in)`, n the number of blocks of 64 weights. What a product does, in a compute dtype of float32, float16
+or bfloat16:
 
-- All but bnb-int8 quantize no activations: the input is cast to the compute dtype, the weights are unpacked in float32 and
-  rounded to it. That is what the back ends' own modules do in float32. A matrix is unpacked in blocks of rows (outputs),
-  each multiplied and dropped: the whole is never held a second time.
-- bnb-int8 rounds the rows of the input to int8 too (from float16, by their largest magnitude) and multiplies integers, but
-  multiplies the input's columns with a value of magnitude 6 or more in the compute dtype: `llm_int8`. Sums and scales
-  are float32. No block of weights is unpacked, where the device multiplies int8.
+- All but bnb-int8 quantize no activations: the input is cast to the compute dtype, the weights are unpacked in float32
+  and rounded to it. In float32 that is what the back ends' own modules do. A matrix is unpacked in blocks of rows
+  (outputs), each multiplied and dropped: the whole is never held a second time.
+- bnb-int8 rounds the rows of the input to int8 too (from float16, by their largest magnitude) and multiplies integers;
+  the input's columns with a value of magnitude 6 or more are multiplied in the compute dtype: `llm_int8`. Sums and
+  scales are float32. Where the device multiplies int8, no block of weights is unpacked.
 
-Kernels that are lent: bitsandbytes unpacks nf4 on a CPU where it is installed (`bnb.nf4_kernel`); the values are the same.
-Not lent: quanto's unpacking of int4, which is compiled at its first use; torch's `_weight_int8pack_mm`, which quanto takes
-for bfloat16 on a CPU and which was slower from 16 rows on; bitsandbytes' nf4 product on a CPU, which rounds all to
-bfloat16 and wants a layout of its own; its kernels on CUDA, which nobody has timed against these.
+Kernels that are lent: bitsandbytes unpacks nf4 on a CPU where it is installed (`bnb.nf4_kernel`), to the same values.
+Not lent: quanto's unpacking of int4, which is compiled at its first use; torch's `_weight_int8pack_mm`, which quanto
+takes for bfloat16 on a CPU, and which is made for few rows; bitsandbytes' nf4 product on a CPU, which rounds all to
+bfloat16 and wants a layout of its own; its kernels on CUDA, which have not been timed against these.
 """
 
 from __future__ import annotations
