@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..esmfold.engine import FoldInput, fold_batch
+from ..esmfold.storage import PairStorage
 from ..esmfold.tiles import Tiling, sampled_tiles
 from ..memory.fake import fake_tensors
 from ..memory.ledger import Ledger
@@ -49,12 +50,14 @@ class FakeESMFold:
         *,
         num_recycles: int = 1,
         tiling: Tiling | None = None,
+        storage: PairStorage | None = None,
         linker: slice = slice(0),
         all_tiles: bool = False,
     ) -> int:
         """Ours, PAE included. linker: the tokens between two chains, if any. all_tiles: visit every block of rows."""
         with nullcontext() if all_tiles else sampled_tiles(), self._ledger() as ledger:
-            fold_batch(self._model, [self._record(length, linker)], num_recycles=num_recycles, tiling=tiling)
+            record = self._record(length, linker)
+            fold_batch(self._model, [record], num_recycles=num_recycles, tiling=tiling, storage=storage)
         return ledger.peak_bytes
 
     def stock_peak_bytes(self, length: int, chunk_size: int | None, *, num_recycles: int = 1) -> int:

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 
+from ..errors import InputError
 from . import heads
 from .stem import mixed_states
+from .storage import PairStorage
 from .structure import Structure, predict_structure
 from .tiles import Tiling, tiles
 from .trunk import initial_pair_state, recycle_pair_state, run_block
@@ -36,7 +39,7 @@ class FoldOutput:
     plddt: (L, 37) expected lDDT of each atom, 0 to 1.
     aligned: aligned error of the R residues that are no linker.
     num_passes: how often the trunk ran.
-    pair_state, distogram_logits: only if asked for.
+    pair_state, distogram_logits: only if asked for; the pair state in the dtype that it was stored in.
     """
 
     structure: Structure
@@ -55,6 +58,7 @@ def fold_batch(
     num_recycles: int = 3,
     recycle_tolerance: float | None = None,
     tiling: Tiling | None = None,
+    storage: PairStorage | None = None,
     keep_pae: bool = True,
     keep_pair_state: bool = False,
     keep_distogram: bool = False,
@@ -66,11 +70,14 @@ def fold_batch(
     num_recycles: further passes after the first.
     recycle_tolerance: a record stops recycling when the root mean square change of its CA distances between two passes
         falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
+    storage: what pair state and triangle operand are stored in; by default float32.
     progress: called after each block with the part of all blocks of all passes that is done.
+
+    Raises `InputError` where a pair state stored in float16 leaves its range.
     """
-    tiling = tiling or Tiling.for_device(model.device)
+    tiling, storage = tiling or Tiling.for_device(model.device), storage or PairStorage()
     states = initial_sequence_states(model, records)
-    folds = [Fold(record, state) for record, state in zip(records, states, strict=True)]
+    folds = [Fold(record, state, storage) for record, state in zip(records, states, strict=True)]
     for number in range(num_recycles + 1):
         active = [fold for fold in folds if not fold.converged]
         if not active:
@@ -102,6 +109,7 @@ class Fold:
 
     record: FoldInput
     initial: Tensor
+    storage: PairStorage
     s: Tensor = field(init=False)
     z: Tensor = field(init=False)
     structure: Structure | None = None
@@ -111,7 +119,7 @@ class Fold:
     def start_pass(self, trunk: nn.Module, tiling: Tiling) -> Tensor:
         """Makes the pair state the pass begins with; returns its sequence state (L, C_s)."""
         if self.structure is None:
-            self.z = initial_pair_state(trunk, self.record.residue_index, tiling)
+            self.z = initial_pair_state(trunk, self.record.residue_index, tiling, self.storage.state)
             return self.initial + trunk.recycle_s_norm.bias
         recycle_pair_state(trunk, self.z, self.structure.positions[:, :3], self.record.residue_index, tiling)
         return self.initial + trunk.recycle_s_norm(self.s)
@@ -120,6 +128,7 @@ class Fold:
         before = self.structure
         self.s, self.num_passes = s, self.num_passes + 1
         self.structure = predict_structure(trunk, s, self.z, self.record.aatype, tiling)
+        _check_range(self.z, self.structure)
         if tolerance is not None and before is not None:
             change = distance_change(before.frames[:, 4:], self.structure.frames[:, 4:], tiling)
             self.converged = bool(change < tolerance)
@@ -134,13 +143,29 @@ def one_pass(
 ) -> None:
     """One pass through the trunk for records side by side; changes their states."""
     s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
-    pairs = [fold.z for fold in folds]
+    pairs, operand = [fold.z for fold in folds], folds[0].storage.operand
     for number, block in enumerate(trunk.blocks, start=1):
-        s = run_block(block, s, pairs, tiling)
+        s = run_block(block, s, pairs, tiling, operand)
         if progress is not None:
             progress(number / len(trunk.blocks))
     for fold, state in zip(folds, s.split([len(z) for z in pairs]), strict=True):
         fold.end_pass(trunk, state, tiling, tolerance)
+
+
+def _check_range(z: Tensor, structure: Structure) -> None:
+    """Refuses a pair state that has left float16's range. Infinities once stored reach the structure, at the latest as
+    the NaN of the next norm's row, so that L numbers tell of L x L x C.
+
+    They are not clamped to the largest number instead: that would change a prediction without a word, in just those
+    pairs that stand out.
+    """
+    if z.dtype != torch.float16 or isinstance(z, FakeTensor):  # a fake tensor has no values
+        return
+    if not structure.state.isfinite().all():
+        raise InputError(
+            f"the pair state of a record of {len(z)} residues does not fit float16, which ends at 65504;"
+            " store it in bfloat16 or float32"
+        )
 
 
 def distance_change(before: Tensor, after: Tensor, tiling: Tiling) -> Tensor:

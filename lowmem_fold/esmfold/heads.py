@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .storage import widened
 from .tiles import Tiling, tiles
 
 __all__ = ["AlignedError", "aligned_error", "distogram_logits", "max_aligned_error", "plddt"]
@@ -50,17 +51,18 @@ def aligned_error(
     nowhere: neither as rows, nor as columns, nor in the length that scales the TM term."""
     real = np.flatnonzero(chain_index >= 0)
     count, has_linker = len(real), len(real) < len(chain_index)
+    dtype = head.bias.dtype  # z may be stored in less
     columns = torch.tensor(real, device=z.device)
-    members = torch.tensor(np.eye(chain_index.max() + 1)[chain_index[real]], dtype=z.dtype, device=z.device)
+    members = torch.tensor(np.eye(chain_index.max() + 1)[chain_index[real]], dtype=dtype, device=z.device)
     centers = bin_centers(head.out_features, z.device)
     d0 = 1.24 * (max(count, 19) - 15) ** (1.0 / 3) - 1.8
-    tm_terms = (1.0 / (1 + centers**2 / d0**2)).to(z.dtype)
-    centers = centers.to(z.dtype)
-    tm_by_chain = z.new_empty(count, members.shape[1])
-    pae = z.new_empty(count, count) if keep_pae else None
-    for rows in tiles(count, tiling.height(len(z), z.shape[-1] + 3 * head.out_features, z.element_size())):
+    tm_terms = (1.0 / (1 + centers**2 / d0**2)).to(dtype)
+    centers = centers.to(dtype)
+    tm_by_chain = z.new_empty(count, members.shape[1], dtype=dtype)
+    pae = z.new_empty(count, count, dtype=dtype) if keep_pae else None
+    for rows in tiles(count, tiling.height(len(z), z.shape[-1] + 3 * head.out_features, dtype.itemsize)):
         z_rows = z[columns[rows]][:, columns] if has_linker else z[rows]
-        probabilities = head(z_rows).softmax(-1)
+        probabilities = head(widened(z_rows, dtype)).softmax(-1)
         del z_rows
         tm_by_chain[rows] = (probabilities @ tm_terms) @ members
         if pae is not None:
@@ -71,10 +73,11 @@ def aligned_error(
 
 def distogram_logits(head: nn.Linear, z: Tensor, tiling: Tiling) -> Tensor:
     """Logits (L, L, bins) of the distance of CB atoms, symmetrised. As large as half a pair tensor: for comparisons."""
-    length = len(z)
-    logits = z.new_empty(length, length, head.out_features)
-    for rows in tiles(length, tiling.height(length, 2 * z.shape[-1], z.element_size())):
-        torch.add(head(z[rows]), head(z[:, rows].transpose(0, 1)), out=logits[rows])
+    length, dtype = len(z), head.bias.dtype
+    logits = z.new_empty(length, length, head.out_features, dtype=dtype)
+    for rows in tiles(length, tiling.height(length, 2 * z.shape[-1], dtype.itemsize)):
+        of_rows, of_columns = (head(widened(block, dtype)) for block in (z[rows], z[:, rows].transpose(0, 1)))
+        torch.add(of_rows, of_columns, out=logits[rows])
         logits[rows] /= 2
     return logits
 

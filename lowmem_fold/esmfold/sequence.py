@@ -42,8 +42,9 @@ def _attend(out: Tensor, q: Tensor, k: Tensor, v: Tensor, z: Tensor, module: nn.
     """Writes into `out` the attention of one record, all of the shape (L, heads, width), biased by z (L, L, C)."""
     length, channels = z.shape[1:]
     q, k, v = (t.transpose(0, 1)[None] for t in (q, k, v))
-    height = tiling.height(length, channels + 2 * q.shape[1], z.element_size())
+    height = tiling.height(length, channels + 2 * q.shape[1], q.element_size())
+    weight = module.linear.weight
     for rows in tiles(length, height):
-        bias = pair_bias(z[rows], module.layernorm, module.linear.weight)
+        bias = pair_bias(z[rows], module.layernorm, weight)
         out[rows] = F.scaled_dot_product_attention(q[:, :, rows], k, v, attn_mask=bias[None])[0].transpose(0, 1)
         del bias

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers.models.esm.openfold_utils import Rigid, Rotation
 
 from .pair import channels_first
+from .storage import widened
 from .tiles import Tiling, tiles
 
 __all__ = ["Structure", "atom14_positions", "predict_structure"]
@@ -70,19 +71,25 @@ class _PairRows:
     z: Tensor
 
     def __getitem__(self, rows: slice) -> Tensor:
-        return self.norm(self.linear(self.z[rows]))
+        return self.norm(self.linear(widened(self.z[rows], self.dtype)))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What is computed in, whatever z is stored in."""
+        return self.norm.weight.dtype
 
     def height(self, tiling: Tiling, floats_per_pair: int) -> int:
-        return tiling.height(len(self.z), 2 * self.linear.out_features + floats_per_pair, self.z.element_size())
+        return tiling.height(len(self.z), 2 * self.linear.out_features + floats_per_pair, self.dtype.itemsize)
 
 
 def _attention_bias(ipa: nn.Module, pair_rows: _PairRows, tiling: Tiling) -> Tensor:
     """Pair bias (heads, L, L) of the attention; it is the same in every iteration."""
     length = len(pair_rows.z)
-    bias = pair_rows.z.new_empty(ipa.num_heads, length, length)
+    bias = pair_rows.z.new_empty(ipa.num_heads, length, length, dtype=pair_rows.dtype)
+    weight = ipa.linear_b.weight
     for rows in tiles(length, pair_rows.height(tiling, ipa.num_heads)):
         pairs = pair_rows[rows].view(-1, pair_rows.linear.out_features)
-        bias[:, rows] = channels_first(pairs, ipa.linear_b.weight, ipa.linear_b.bias).view(ipa.num_heads, -1, length)
+        bias[:, rows] = channels_first(pairs, weight, ipa.linear_b.bias).view(ipa.num_heads, -1, length)
     return bias
 
 

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .pair import (
-    pair_transition,
-    sequence_to_pair,
-    triangle_attention,
-    triangle_multiplication,
-)
+from .pair import pair_transition, sequence_to_pair, triangle_attention
 from .sequence import update_sequence
+from .storage import widened
 from .tiles import Tiling, tiles
+from .triangle_multiplication import triangle_multiplication
 
 __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_block"]
 
@@ -22,26 +19,36 @@ __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_blo
 FIRST_EDGE, LAST_EDGE = 3.375, 21.375
 
 
-def run_block(block: nn.Module, s: Tensor, pairs: Sequence[Tensor], tiling: Tiling) -> Tensor:
-    """One block: returns the new sequence state (T, C_s), changes each pair state (L, L, C) in place."""
+def run_block(
+    block: nn.Module, s: Tensor, pairs: Sequence[Tensor], tiling: Tiling, operand: torch.dtype | None = None
+) -> Tensor:
+    """One block: returns the new sequence state (T, C_s), changes each pair state (L, L, C) in place.
+
+    operand: what the operand of triangle multiplication is stored in (`PairStorage`).
+    """
     s = update_sequence(s, pairs, block, tiling)
     for z, of_record in zip(pairs, s.split([len(z) for z in pairs]), strict=True):
         sequence_to_pair(z, of_record, block.sequence_to_pair, tiling)
-        triangle_multiplication(z, block.tri_mul_out, tiling, incoming=False)
-        triangle_multiplication(z, block.tri_mul_in, tiling, incoming=True)
+        triangle_multiplication(z, block.tri_mul_out, tiling, operand, incoming=False)
+        triangle_multiplication(z, block.tri_mul_in, tiling, operand, incoming=True)
         triangle_attention(z, block.tri_att_start, tiling, ending=False)
         triangle_attention(z, block.tri_att_end, tiling, ending=True)
         pair_transition(z, block.mlp_pair.mlp, tiling)
     return s
 
 
-def initial_pair_state(trunk: nn.Module, residue_index: Tensor, tiling: Tiling) -> Tensor:
+def initial_pair_state(
+    trunk: nn.Module, residue_index: Tensor, tiling: Tiling, dtype: torch.dtype | None = None
+) -> Tensor:
     """Pair state (L, L, C) of the first pass: relative positions on what recycling makes of nothing, which is not zero
-    but the norm's bias and the embedding of the first bin."""
+    but the norm's bias and the embedding of the first bin.
+
+    dtype: what it is stored in, in all passes (`PairStorage`).
+    """
     length = len(residue_index)
     weight = trunk.recycle_disto.weight
-    z = weight.new_empty(length, length, weight.shape[1])
-    for rows in tiles(length, tiling.height(length, 2 * z.shape[-1], z.element_size())):
+    z = weight.new_empty(length, length, weight.shape[1], dtype=dtype)
+    for rows in tiles(length, tiling.height(length, 2 * z.shape[-1], weight.element_size())):
         torch.add(trunk.recycle_z_norm.bias + weight[0], _relative_positions(trunk, residue_index, rows), out=z[rows])
     return z
 
@@ -52,8 +59,9 @@ def recycle_pair_state(trunk: nn.Module, z: Tensor, backbone: Tensor, residue_in
     backbone: (L, 3, 3) positions of N, CA and C in Angstrom from the pass before.
     """
     beta = virtual_beta(backbone)
-    for rows in tiles(len(z), tiling.height(len(z), 3 * z.shape[-1], z.element_size())):
-        normed = trunk.recycle_z_norm(z[rows])
+    dtype = trunk.recycle_z_norm.weight.dtype
+    for rows in tiles(len(z), tiling.height(len(z), 3 * z.shape[-1], dtype.itemsize)):
+        normed = trunk.recycle_z_norm(widened(z[rows], dtype))
         normed += trunk.recycle_disto(distance_bins(beta, rows, trunk.recycle_bins))
         torch.add(normed, _relative_positions(trunk, residue_index, rows), out=z[rows])
         del normed
