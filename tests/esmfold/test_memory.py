@@ -5,14 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+import torch
 from transformers import EsmForProteinFolding
 
 from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record
 from lowmem_fold.bench.peaks import FakeESMFold, pair_tensor_bytes
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.esmfold.tiles import Tiling, sampled_tiles, tiles
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.ledger import Ledger
+
+HALF = PairStorage(torch.bfloat16, torch.float16)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,15 @@ def fake() -> FakeESMFold:
 @pytest.mark.parametrize(("length", "limit"), [(1024, 2.15), (2048, 2.10), (4096, 2.10)])
 def test_peak_at_full_width(fake: FakeESMFold, length: int, limit: float) -> None:
     assert 2 < fake.peak_bytes(length) / pair_tensor_bytes(length) <= limit
+
+
+@pytest.mark.parametrize(
+    ("storage", "limit"),
+    [(HALF, 1.10), (PairStorage(operand=torch.bfloat16), 1.60), (PairStorage(torch.bfloat16), 1.60)],
+    ids=["both in half", "operand", "state"],
+)
+def test_peak_in_half_precision(fake: FakeESMFold, storage: PairStorage, limit: float) -> None:
+    assert limit - 0.1 < fake.peak_bytes(2048, storage=storage) / pair_tensor_bytes(2048) <= limit
 
 
 def test_peak_of_a_complex_is_no_higher(fake: FakeESMFold) -> None:
@@ -36,12 +49,13 @@ def test_stock_by_the_same_ruler(fake: FakeESMFold) -> None:
 
 @pytest.mark.parametrize("chunk_size", [16, None])
 @pytest.mark.parametrize("linker", [slice(0), slice(50, 75)], ids=["chain", "complex"])
-def test_sampled_tiles_have_the_peak_of_all(fake: FakeESMFold, chunk_size: int | None, linker: slice) -> None:
+@pytest.mark.parametrize("storage", [None, HALF], ids=["float32", "half"])
+def test_sampled_tiles_have_the_peak_of_all(
+    fake: FakeESMFold, chunk_size: int | None, linker: slice, storage: PairStorage | None
+) -> None:
     """Up to ten blocks in each loop, of which three are visited."""
-    tiling = Tiling(chunk_size, budget_bytes=2**21, cache_bytes=2**20)
-    sampled, full = (
-        fake.peak_bytes(93, tiling=tiling, linker=linker, all_tiles=all_tiles) for all_tiles in (False, True)
-    )
+    options = {"tiling": Tiling(chunk_size, budget_bytes=2**21, cache_bytes=2**20), "linker": linker}
+    sampled, full = (fake.peak_bytes(93, storage=storage, all_tiles=all_, **options) for all_ in (False, True))
     assert sampled == full
 
 
@@ -77,11 +91,24 @@ def one_block() -> EsmForProteinFolding:
     ("length", "chunk_size"), [(256, None), (250, 16), (256, 4), (256, 16), (256, 64), (512, None), (512, 32)], ids=str
 )
 def test_kernels_allocate_nothing_unseen(length: int, chunk_size: int | None) -> None:
+    check_against_allocator(length, chunk_size)
+
+
+@pytest.mark.parametrize(("length", "chunk_size"), [(250, None), (256, 16)], ids=str)
+@pytest.mark.parametrize("storage", [HALF, PairStorage(operand=torch.bfloat16)], ids=["both in half", "operand"])
+def test_kernels_allocate_nothing_unseen_in_half_precision(
+    length: int, chunk_size: int | None, storage: PairStorage
+) -> None:
+    """Additions to a pair state in half precision widen a block of rows within themselves, away from the peak."""
+    check_against_allocator(length, chunk_size, storage)
+
+
+def check_against_allocator(length: int, chunk_size: int | None, storage: PairStorage | None = None) -> None:
     """The ledger's peak is the allocator's within 2 %: no kernel makes a large copy inside itself."""
     model, given, tiling = one_block(), random_record(length), Tiling(chunk_size)
 
     def fold() -> object:
-        return fold_batch(model, [given], num_recycles=int(length <= 256), tiling=tiling)
+        return fold_batch(model, [given], num_recycles=int(length <= 256), tiling=tiling, storage=storage)
 
     allocated = allocator_peak_bytes(fold)
     with Ledger() as ledger:
