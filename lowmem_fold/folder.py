@@ -13,10 +13,11 @@ from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .errors import InputError
 from .esmfold.engine import FoldInput, FoldOutput, fold_batch
 from .esmfold.heads import max_aligned_error
+from .esmfold.storage import PairStorage
 from .esmfold.structure import atom14_positions
 from .esmfold.tiles import Tiling
 from .inventory import inventory
-from .loader import load_model
+from .loader import DTYPES, load_model
 from .precision import PARTS, Precision, parse_precision
 from .prediction import Prediction
 from .quantization.registry import unavailable
@@ -187,6 +188,7 @@ class Folder:
             num_recycles=num_recycles,
             recycle_tolerance=recycle_tolerance,
             tiling=Tiling.for_device(self.device, chunk_size),
+            storage=PairStorage(DTYPES[self.precision.pair], DTYPES[self.precision.operand or self.precision.pair]),
             keep_pae=pae,
             progress=progress,
         )

@@ -45,6 +45,7 @@ WEIGHTS = ("fp32", "fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf
 FLOATS = ("fp32", "fp16", "bf16")
 STATES = {"pair": "the pair state", "operand": "the operand of triangle multiplication"}
 
+_DEFAULTS = {"pair": "fp32", "operand": None}
 _SEQUENCE_TRACK = ("seq_attention", "mlp_seq", "layernorm_1")
 
 
@@ -67,8 +68,10 @@ class Precision:
     Attributes
     ----------
     stem, trunk, pair_modules, structure : Part
-    pair, operand : str
-        Storage of the pair state and of triangle multiplication's operand: fp32, fp16 or bf16.
+    pair : str
+        Storage of the pair state: fp32, fp16 or bf16.
+    operand : str, optional
+        Storage of triangle multiplication's operand, the one other tensor of that size; None: as the pair state.
     include, exclude : tuple of str
         Globs on the names of modules. Of the linear layers those alone are stored as their part says that match an
         `include` (if there is any) and no `exclude`; the others stay in float32.
@@ -79,7 +82,7 @@ class Precision:
     pair_modules: Part = field(default_factory=Part)
     structure: Part = field(default_factory=Part)
     pair: str = "fp32"
-    operand: str = "fp32"
+    operand: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -99,7 +102,7 @@ class Precision:
             if self == preset:
                 return name
         parts = [f"{name}={self.part(name)}" for name in PARTS if self.part(name) != Part()]
-        states = [f"{name}={getattr(self, name)}" for name in STATES if getattr(self, name) != "fp32"]
+        states = [f"{name}={getattr(self, name)}" for name in STATES if getattr(self, name) != _DEFAULTS[name]]
         globs = [f"{name}={glob}" for name in ("include", "exclude") for glob in getattr(self, name)]
         return ",".join([*parts, *states, *globs])
 
@@ -256,7 +259,7 @@ def _checked(policy: Precision, text: str) -> Precision:
     checks: list[tuple[str, str | None, tuple[str, ...]]] = []
     for name in PARTS:
         checks += [(name, policy.part(name).weights, WEIGHTS), (name, policy.part(name).compute or "fp32", FLOATS)]
-    checks += [(name, getattr(policy, name), FLOATS) for name in STATES]
+    checks += [("pair", policy.pair, FLOATS), ("operand", policy.operand or "fp32", FLOATS)]
     for name, value, allowed in checks:
         if value not in allowed:
             raise InputError(f"precision {text!r}: {name} can be {', '.join(allowed)}, not {value!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14
 
 import lowmem_fold as lf
 from lowmem_fold.bench.models import random_model, small_config
+from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.folder import Folder
 from lowmem_fold.sequences import parse_sequence, tokenize
 from tests.models import small_model
@@ -141,3 +144,24 @@ def test_describe(folder: Folder, model_folder: Path) -> None:
     assert (about["precision"], about["device"]) == ("fp32", "cpu")
     assert about["resolved_precision"] == "fp32"
     assert about["weights"]["total"]["weights"] == sum(p.numel() for p in small_model().parameters())
+
+
+@pytest.mark.parametrize("precision", ["pair=bf16", "pair=fp16", "operand=bf16", "pair=bf16,operand=fp32"])
+def test_pair_state_in_half_precision(model_folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    """The policy reaches the engine: what is asked for is what is stored there."""
+    seen = []
+
+    def noted(*arguments: Any, storage: PairStorage, **options: Any) -> list:
+        seen.append(storage)
+        return fold_batch(*arguments, storage=storage, **options)
+
+    monkeypatch.setattr("lowmem_fold.folder.fold_batch", noted)
+    full, half = (
+        lf.load(str(model_folder), precision=p, device="cpu").fold("MKTAYIAKQR" * 3) for p in ("fp32", precision)
+    )
+    names = dict(word.split("=") for word in precision.split(","))
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    state = dtypes[names.get("pair", "fp32")]
+    assert seen[0] == PairStorage(torch.float32, torch.float32)
+    assert seen[1] == PairStorage(state, dtypes[names["operand"]] if "operand" in names else state)
+    assert 0 < np.abs(half.plddt - full.plddt).max() < 2.0

@@ -32,7 +32,7 @@ def test_prints_and_parses_and_round_trips_through_json(text: str) -> None:
 def test_spelled_out() -> None:
     policy = parse_precision("int8,trunk=fp32,stem=int4/bf16,pair=fp16")
     assert policy == Precision(stem=Part("int4", "bf16"), trunk=Part(), pair="fp16")
-    assert policy.part("pair-modules") == Part() and policy.operand == "fp32"
+    assert policy.part("pair-modules") == Part() and policy.operand is None
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def test_spelled_out() -> None:
         ("stem=int9", "stem can be fp32, fp16, bf16, int8"),
         ("stem=int8/int8", "stem can be fp32, fp16, bf16, not 'int8'"),
         ("pair=int8", "pair can be fp32, fp16, bf16, not 'int8'"),
+        ("operand=int8", "operand can be fp32, fp16, bf16, not 'int8'"),
         ("", "'' is no preset"),
     ],
 )
@@ -60,7 +61,7 @@ def test_json_that_is_no_policy_is_refused(text: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_leave_all_but_stem_and_sequence_track_alone(preset: str) -> None:
     policy = PRESETS[preset]
-    assert policy.pair_modules == policy.structure == Part() and (policy.pair, policy.operand) == ("fp32", "fp32")
+    assert policy.pair_modules == policy.structure == Part() and (policy.pair, policy.operand) == ("fp32", None)
     assert policy.stem.weights == preset
     assert policy.trunk.weights == (preset if preset != "fp16" else "fp32")
 
