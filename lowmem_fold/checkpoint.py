@@ -10,10 +10,11 @@ from pathlib import Path
 from .errors import InputError, ModelError
 from .precision import Precision
 
-__all__ = ["POLICY_FILE", "Checkpoint", "find_checkpoint"]
+__all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint"]
 
 #: Beside the configuration of a folder that holds weights in quantized form: how they are stored.
 POLICY_FILE = "precision.json"
+POLICY_VERSION = 1
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
 _SAMPLE_BYTES = 2**20
@@ -25,6 +26,11 @@ class Checkpoint:
 
     name: str
     path: Path
+
+    @property
+    def short_name(self) -> str:
+        """The name without the folders of one machine."""
+        return self.path.resolve().name if Path(self.name).is_dir() else self.name
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ between models: a hash of the configuration, and of each weight file's
@@ -48,7 +54,10 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            return Precision.from_dict(json.loads(path.read_text())["precision"])
+            about = json.loads(path.read_text())
+            if about["schema_version"] != POLICY_VERSION:
+                raise ValueError(f"schema_version is {about['schema_version']}, not {POLICY_VERSION}")
+            return Precision.from_dict(about["precision"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise ModelError(f"{path} is no policy that this version reads ({_first_line(error)})") from error
 

@@ -32,6 +32,7 @@ _UNUSED = ("esm.contact_head.",)
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
 # What ESM-2 has in other tasks.
 _OTHER_TASKS = ("esm.pooler.", "esm.embeddings.position_embeddings.")
+Kind = tuple[tuple[int, ...], torch.dtype | None]
 _NAMED = 3
 """Tensors that an error lists."""
 
@@ -47,14 +48,12 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
     Raises
     ------
     InputError
-        A layer's width does not fit its format: names the layer.
+        A layer's width does not fit its format, or a glob matches no layer: names it.
     ModelError
         Files are damaged, or tensors are missing, not known or of another shape: names tensor and file.
     """
-    model = _skeleton(checkpoint)
+    model, wanted = _skeleton(checkpoint, precision)
     files = WeightFiles(checkpoint.path)
-    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
-    _check_widths(model, wanted)
     _check(files, model, wanted)
     for name, module in list(model.named_modules()):
         stored = wanted[name]
@@ -76,13 +75,11 @@ def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProtein
     Raises
     ------
     InputError
-        A layer's width does not fit its format: names the layer.
+        A layer's width does not fit its format, or a glob matches no layer: names it.
     ModelError
         The configuration cannot be read.
     """
-    model = _skeleton(checkpoint)
-    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
-    _check_widths(model, wanted)
+    model, wanted = _skeleton(checkpoint, precision)
     for name, module in list(model.named_modules()):
         stored = wanted[name]
         if isinstance(stored, Part):
@@ -101,7 +98,18 @@ def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
 
 
-def _skeleton(checkpoint: Checkpoint) -> EsmForProteinFolding:
+def _skeleton(
+    checkpoint: Checkpoint, precision: Precision
+) -> tuple[EsmForProteinFolding, dict[str, Part | torch.dtype]]:
+    """The model without its weights, and how those of each module are to be kept."""
+    model = _empty_model(checkpoint)
+    precision.check_globs(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
+    _check_widths(model, wanted)
+    return model, wanted
+
+
+def _empty_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
     """The model without its weights; buffers are there, in float32."""
     from accelerate import init_empty_weights
     from transformers import EsmConfig, EsmForProteinFolding
@@ -131,16 +139,16 @@ def _flow(part: str, precision: Precision) -> torch.dtype:
     return DTYPES[precision.stem.compute or "fp32"] if part == "stem" else torch.float32
 
 
-def _shapes(name: str, module: nn.Module, wanted: Part | torch.dtype, files: WeightFiles) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors that make a module up in the files."""
+def _expected(name: str, module: nn.Module, wanted: Part | torch.dtype, files: WeightFiles) -> dict[str, Kind]:
+    """Shape, and dtype where it has to be one, of the tensors that make a module up in the files."""
     prefix = f"{name}." if name else ""
-    shapes = {prefix + key: tuple(p.shape) for key, p in module.named_parameters(recurse=False)}
+    kinds: dict[str, Kind] = {prefix + key: (tuple(p.shape), None) for key, p in module.named_parameters(recurse=False)}
     if isinstance(wanted, Part) and f"{prefix}weight" not in files:  # stored by us
         assert isinstance(module, nn.Linear)
-        del shapes[f"{prefix}weight"]
-        tensors = FORMATS[wanted.weights].tensors(module.out_features, module.in_features)
-        shapes |= {prefix + key: shape for key, (shape, _) in tensors.items()}
-    return shapes
+        del kinds[f"{prefix}weight"]
+        layout = FORMATS[wanted.weights].tensors(module.out_features, module.in_features)
+        kinds |= {prefix + key: kind for key, kind in layout.items()}
+    return {key: kind for key, kind in kinds.items() if not key.startswith(_UNUSED)}
 
 
 def _check_widths(model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
@@ -153,22 +161,31 @@ def _check_widths(model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) ->
 
 
 def _check(files: WeightFiles, model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
-    shapes: dict[str, tuple[int, ...]] = {}
+    """Every tensor is there, is what it should be, and is known."""
+    expected: dict[str, Kind] = {}
     for name, module in model.named_modules():
-        shapes |= _shapes(name, module, wanted[name], files)
-    missing = [name for name in shapes if name not in files and not name.startswith(_UNUSED)]
-    extra = [name for name in files if name not in shapes and not _known(name)]
-    found = {name: tuple(files.get(name).shape) for name in shapes if name in files}
-    problems = [f"{name} is missing" for name in missing]
+        expected |= _expected(name, module, wanted[name], files)
+    problems = [f"{name} is missing" for name in expected if name not in files]
+    for name, (shape, dtype) in expected.items():
+        if name in files:
+            problems += _differences(name, files, shape, dtype)
     problems += [
-        f"{name} is {found[name]} in {files.file_of(name).name}, the configuration says {shapes[name]}"
-        for name in found
-        if found[name] != shapes[name]
+        f"{name} in {files.file_of(name).name} is no tensor of an ESMFold"
+        for name in files
+        if name not in expected and not _known(name)
     ]
-    problems += [f"{name} in {files.file_of(name).name} is no tensor of an ESMFold" for name in extra]
     if problems:
         more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise ModelError(f"{files.folder}: {'; '.join(problems[:_NAMED])}{more}")
+        raise ModelError(f"{files.folder}: {'; '.join(problems[:_NAMED])}{more} (read: {', '.join(files.file_names)})")
+
+
+def _differences(name: str, files: WeightFiles, shape: tuple[int, ...], dtype: torch.dtype | None) -> Iterator[str]:
+    found = files.get(name)
+    place = f"in {files.file_of(name).name}"
+    if tuple(found.shape) != shape:
+        yield f"{name} is {tuple(found.shape)} {place}, the configuration says {shape}"
+    if found.dtype != dtype if dtype else not found.is_floating_point():
+        yield f"{name} is {found.dtype} {place}, not {dtype or 'of floating point'}"
 
 
 def _known(name: str) -> bool:
@@ -178,7 +195,8 @@ def _known(name: str) -> bool:
 def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFiles) -> StoredLinear:
     compute = DTYPES[policy.compute or "fp32"]
     if f"{name}.weight" in files:
-        tensors = quantize(files.get(f"{name}.weight").float(), policy.weights)
+        weight = files.get(f"{name}.weight")
+        tensors = quantize(weight.to(torch.float32, copy=True), policy.weights)
     else:
         names = FORMATS[policy.weights].tensors(module.out_features, module.in_features)
         tensors = {key: files.get(f"{name}.{key}").clone() for key in names}
@@ -196,7 +214,7 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
     for key, empty in list(module.named_parameters(recurse=False)):
         full = f"{name}.{key}" if name else key
         value: Tensor
-        if full in files:
+        if full in files and files.get(full).shape == empty.shape:  # another shape is refused, unless nothing reads it
             value = files.get(full).to(device, dtype, copy=True)
         else:
             value = torch.zeros(empty.shape, dtype=dtype, device=device)

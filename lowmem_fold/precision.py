@@ -23,7 +23,7 @@ The residual streams of the trunk are float32 throughout. What a scheme does to 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,13 @@ class Precision:
         found: Part = getattr(self, name.replace("-", "_"))
         return found
 
+    def check_globs(self, modules: Iterable[str]) -> None:
+        """InputError for a glob that matches none of these names of linear layers: it would do nothing, in silence."""
+        names = list(modules)
+        for glob in (*self.include, *self.exclude):
+            if not any(fnmatchcase(name, glob) for name in names):
+                raise InputError(f"precision {self}: {glob} matches no linear layer, such as {names[0]}")
+
     def of_linear(self, module: str) -> Part:
         """The policy of a linear layer, by its name in the model."""
         chosen = not self.include or _matches(module, self.include)
@@ -132,11 +139,13 @@ class Precision:
             raise ValueError(f"unknown {', '.join(unknown)}")
         made: dict[str, Any] = {}
         for name, value in values.items():
+            if name in ("include", "exclude") and not isinstance(value, list | tuple):
+                raise ValueError(f"{name} is no list")
             made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if _is_list(value) else value
         return _checked(cls(**made), repr(dict(values)))
 
     def resolve(self, device: torch.device) -> Precision:
-        """The same with the compute dtype of all that is not float32 decided.
+        """The same with the compute dtype of all that is not float32, and the triangle operand's storage, decided.
 
         Raises
         ------
@@ -144,6 +153,10 @@ class Precision:
             The device has no such dtype, with what to ask for instead.
         """
         resolved = _changed(self, **{name: self._resolved(name, device) for name in PARTS})
+        if resolved.operand is None and resolved.pair != "fp32":
+            resolved = _changed(resolved, operand=resolved.pair)
+        elif resolved.operand == resolved.pair == "fp32":
+            resolved = _changed(resolved, operand=None)
         kinds = {resolved.pair, resolved.operand, *(resolved.part(name).compute for name in PARTS)}
         if "bf16" in kinds and not _has_bf16(device):
             raise InputError(f"precision {self}: {_name(device)} has no bf16 (Ampere and later have); use fp16 or int8")
@@ -240,7 +253,9 @@ def parse_precision(text: str | Precision) -> Precision:
 def _with_word(policy: Precision, word: str, text: str) -> Precision:
     name, equals, value = word.partition("=")
     if not equals:
-        raise InputError(f"precision {text!r}: {word!r} is no preset ({', '.join(PRESETS)}) and no PART=FORMAT")
+        raise InputError(
+            f"precision {text!r}: {word!r} is no preset ({', '.join(PRESETS)}; it comes first) and no PART=FORMAT"
+        )
     if name in PARTS:
         weights, slash, compute = value.partition("/")
         return _changed(policy, **{name: Part(weights, compute if slash else None)})
@@ -258,9 +273,13 @@ def _changed(policy: Precision, **values: Any) -> Precision:
 def _checked(policy: Precision, text: str) -> Precision:
     checks: list[tuple[str, str | None, tuple[str, ...]]] = []
     for name in PARTS:
-        checks += [(name, policy.part(name).weights, WEIGHTS), (name, policy.part(name).compute or "fp32", FLOATS)]
+        part = policy.part(name)
+        checks += [(name, part.weights, WEIGHTS), (name, "fp32" if part.compute is None else part.compute, FLOATS)]
     checks += [("pair", policy.pair, FLOATS), ("operand", policy.operand or "fp32", FLOATS)]
     for name, value, allowed in checks:
         if value not in allowed:
             raise InputError(f"precision {text!r}: {name} can be {', '.join(allowed)}, not {value!r}")
+    for name in ("include", "exclude"):
+        if not all(isinstance(glob, str) and glob for glob in getattr(policy, name)):
+            raise InputError(f"precision {text!r}: {name} needs a glob on the names of modules, such as esm.encoder.*")
     return policy

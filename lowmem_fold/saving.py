@@ -9,25 +9,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checkpoint import POLICY_FILE, Checkpoint
+from .checkpoint import POLICY_FILE, POLICY_VERSION, Checkpoint
 from .errors import InputError
 from .inventory import inventory, weight_tensors
+from .loader import DTYPES
 from .precision import Precision
+from .quantization.formats import FORMATS
 from .quantization.stored import StoredLinear
 from .versions import environment_versions
 
 if TYPE_CHECKING:
     from transformers import EsmForProteinFolding
 
-__all__ = ["save_dequantized", "save_quantized", "write_safetensors"]
+__all__ = ["Entry", "save_dequantized", "save_quantized", "write_safetensors"]
 
 _DTYPE_NAMES = {
     torch.float32: "F32",
@@ -38,7 +41,21 @@ _DTYPE_NAMES = {
     torch.float8_e4m3fn: "F8_E4M3",
     torch.int64: "I64",
 }
-_NOT_COPIED = ("*.safetensors", "*.bin", "*.index.json", "*.md", POLICY_FILE, ".*")
+_COPIED = ("config.json", "vocab.txt", "tokenizer*.json", "special_tokens_map.json", "LICENSE*", "NOTICE*")
+"""What of the source goes into the new folder as it is."""
+
+
+class Entry(NamedTuple):
+    """A tensor of a file to be written: `make` is called when its turn has come."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[], Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * torch.Size(self.shape).numel()
 
 
 def save_quantized(
@@ -53,25 +70,33 @@ def save_quantized(
     """
     found = inventory(model)
     policy = {
-        "schema_version": 1,
+        "schema_version": POLICY_VERSION,
         "precision": asdict(precision),
-        "source": {"model": source.name, "fingerprint": source.fingerprint()},
+        "source": {"model": source.short_name, "fingerprint": source.fingerprint()},
         "inventory": found,
         "versions": environment_versions(),
     }
-    tensors = {
-        f"{name}.{key}" if name else key: tensor
-        for name, _, held in weight_tensors(model)
-        for key, tensor in held.items()
-    }
+    entries = [entry for name, module, held in weight_tensors(model) for entry in _stored_entries(name, module, held)]
     extra = {POLICY_FILE: json.dumps(policy, indent=1) + "\n", "README.md": _card(source, precision, found)}
-    _write_folder(Path(folder), source, tensors, extra)
+    _write_folder(Path(folder), source, entries, extra)
     return found
+
+
+def _stored_entries(name: str, module: nn.Module, held: Mapping[str, Tensor]) -> Iterator[Entry]:
+    """Tensors as they are held. A plain half-precision matrix is called `weight`: on a device that computes in it, an
+    ordinary layer will hold it."""
+    plain = isinstance(module, StoredLinear) and module.format in DTYPES
+    for key, tensor in held.items():
+        yield _entry(name, "weight" if plain and key == "data" else key, tensor)
+
+
+def _entry(name: str, key: str, tensor: Tensor) -> Entry:
+    return Entry(f"{name}.{key}" if name else key, tuple(tensor.shape), tensor.dtype, lambda: tensor)
 
 
 def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: str | Path) -> None:
     """Write a loaded model in Hugging Face layout, which stock transformers reads: the trunk in float32, the stem in
-    float16 if the configuration says so, as published.
+    float16 if the configuration says so, as published. Held at once is the model, and one layer unpacked.
 
     Raises
     ------
@@ -80,47 +105,66 @@ def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: st
     """
     config = json.loads((source.path / "config.json").read_text())
     half_stem = bool((config.get("esmfold_config") or {}).get("fp16_esm"))
-    tensors: dict[str, Tensor] = {}
+    entries: list[Entry] = []
     for name, module, held in weight_tensors(model):
         dtype = torch.float16 if half_stem and name.startswith("esm.") else torch.float32
         if isinstance(module, StoredLinear):
-            held = {"weight": module.weight, **({} if module.bias is None else {"bias": module.bias})}
-        tensors |= {f"{name}.{key}" if name else key: tensor.to(dtype) for key, tensor in held.items()}
-    _write_folder(Path(folder), source, tensors, {"README.md": _dequantized_card(source)})
+            shape = (module.out_features, module.in_features)
+            entries.append(Entry(f"{name}.weight", shape, dtype, partial(_unpacked, module, dtype)))
+            held = {} if module.bias is None else {"bias": module.bias}
+        entries += [_entry(name, key, tensor)._replace(dtype=dtype) for key, tensor in held.items()]
+    entries += [_entry("", name, buffer) for name, buffer in _computed_buffers(model)]
+    _write_folder(Path(folder), source, entries, {"README.md": _dequantized_card(source)})
 
 
-def _write_folder(folder: Path, source: Checkpoint, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+def _computed_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers that belong into a checkpoint, though the model computes them itself."""
+    kept = model.state_dict().keys()
+    for name, buffer in model.named_buffers():
+        if name in kept and not isinstance(model.get_submodule(name.rpartition(".")[0]), StoredLinear):
+            yield name, buffer
+
+
+def _unpacked(module: StoredLinear, dtype: torch.dtype) -> Tensor:
+    """The matrix in float32, whatever it is computed in, rounded once to what it is written in."""
+    tensors = dict(module.named_buffers(recurse=False))
+    full = FORMATS[module.format].unpack(tensors, module.out_features, module.in_features, torch.float32)
+    return full.to(dtype)
+
+
+def _write_folder(folder: Path, source: Checkpoint, entries: Sequence[Entry], texts: Mapping[str, str]) -> None:
     if folder.exists():
         raise InputError(f"{folder} is there already; name another folder, or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / "model"
-        shutil.copytree(source.path, fresh, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        fresh.mkdir()
+        for file in (file for pattern in _COPIED for file in source.path.glob(pattern)):
+            shutil.copyfile(file, fresh / file.name)
         for name, text in texts.items():
             (fresh / name).write_text(text)
-        write_safetensors(fresh / "model.safetensors", tensors)
+        write_safetensors(fresh / "model.safetensors", entries)
         os.replace(fresh, folder)
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors in the order given, so that those of a layer lie together. (The library sorts them by dtype and
-    name.) The format: eight bytes of length, that much JSON, the data without gaps."""
+def write_safetensors(path: Path, entries: Sequence[Entry]) -> None:
+    """Write tensors in the order given, so that those of a layer lie together, made one at a time. (The library sorts
+    them by dtype and name, and wants all at once.) The few whose size is no multiple of eight come last: what follows
+    them would not be aligned. The format: eight bytes of length, that much JSON, the data without gaps."""
+    entries = sorted(entries, key=lambda entry: entry.nbytes % 8 != 0)
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name, tensor in tensors.items():
-        start, end = end, end + tensor.nbytes
-        header[name] = {
-            "dtype": _DTYPE_NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
+    for entry in entries:
+        start, end = end, end + entry.nbytes
+        dtype = _DTYPE_NAMES[entry.dtype]
+        header[entry.name] = {"dtype": dtype, "shape": list(entry.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
-        for tensor in tensors.values():
-            file.write(_bytes(tensor))
+        for entry in entries:
+            file.write(_bytes(entry.make().to(entry.dtype)))
         file.flush()
         os.fsync(file.fileno())
 
@@ -138,11 +182,13 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
     ]
     return "\n".join(
         [
-            f"# {source.name} stored as {precision}",
+            f"# {source.short_name} stored as {precision}",
             "",
             "Written by `lowmem-fold quantize`; read by `lowmem_fold.load` and `--model` of its verbs, not by stock",
-            f"transformers (`lowmem-fold quantize --dequantize` writes such a folder). Source: {source.name}, whose",
-            f"fingerprint is {source.fingerprint()} and whose licence holds for these weights too.",
+            "transformers (`lowmem-fold quantize --dequantize` writes such a folder).",
+            "",
+            f"Source: {source.short_name}, whose fingerprint is {source.fingerprint()} and whose licence holds for",
+            "these weights too.",
             "",
             "| part | formats | weights | bytes | bits per weight |",
             "|---|---|---|---|---|",
@@ -153,9 +199,11 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
 
 
 def _dequantized_card(source: Checkpoint) -> str:
+    about = json.loads((source.path / POLICY_FILE).read_text()) if (source.path / POLICY_FILE).exists() else {}
+    name = (about.get("source") or {}).get("model", source.short_name)
     return "\n".join(
         [
-            f"# {source.name}, unpacked",
+            f"# {name}, stored as {source.policy()} and unpacked",
             "",
             "Written by `lowmem-fold quantize --dequantize` in Hugging Face layout. The values are those of the",
             "quantized weights: what quantizing lost is not back.",

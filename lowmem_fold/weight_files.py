@@ -48,6 +48,11 @@ class WeightFiles:
     def __contains__(self, name: object) -> bool:
         return name in self._places
 
+    @property
+    def file_names(self) -> list[str]:
+        """The files that were opened."""
+        return sorted({file.name for file, _ in self._places.values()})
+
     def file_of(self, name: str) -> Path:
         """The file that holds a tensor."""
         return self._places[name][0]

@@ -44,9 +44,17 @@ def refusal(folder: Path) -> str:
 
 def test_a_damaged_policy_is_refused(broken: Path) -> None:
     assert find_checkpoint(str(broken)).policy() is None
-    (broken / "precision.json").write_text(json.dumps({"precision": {"stem": {"weights": "int8"}}}))
+    sound = {"schema_version": 1, "precision": {"stem": {"weights": "int8"}}}
+    (broken / "precision.json").write_text(json.dumps(sound))
     assert str(find_checkpoint(str(broken)).policy()) == "stem=int8"
-    for text in ("{", "[]", '{"precision": {"stem": {"weights": "int7"}}}'):
+    damaged = [
+        {"stem": {"weights": "int7"}},
+        {"include": [1]},
+        {"include": "esm.*"},
+        {"stem": {"weights": "int8", "x": 1}},
+    ]
+    texts = [json.dumps({**sound, "precision": policy}) for policy in damaged]
+    for text in ("{", "[]", *texts, json.dumps({**sound, "schema_version": 2})):
         (broken / "precision.json").write_text(text)
         with pytest.raises(ModelError, match=r"precision\.json is no policy"):
             find_checkpoint(str(broken)).policy()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import EsmForProteinFolding
 
-from lowmem_fold import loader
+from lowmem_fold import loader, weight_files
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoint import find_checkpoint
 from lowmem_fold.errors import InputError, ModelError
@@ -20,6 +20,7 @@ from lowmem_fold.precision import Precision, parse_precision, part_of
 from lowmem_fold.quantization.formats import FORMATS
 from lowmem_fold.quantization.registry import quantize, unavailable
 from lowmem_fold.quantization.stored import StoredLinear
+from lowmem_fold.weight_files import WeightFiles
 
 CPU = torch.device("cpu")
 QUANTIZED = ("int8", "int4", "float8", "bnb-int8", "bnb-nf4")
@@ -180,7 +181,7 @@ def test_a_pickle_of_something_else(broken: Path) -> None:
 
 def test_missing_tensor_is_named(broken: Path) -> None:
     change(broken, trunk__trunk2sm_z__weight=None)
-    assert "trunk.trunk2sm_z.weight is missing" in refusal(broken)
+    assert "trunk.trunk2sm_z.weight is missing (read: model.safetensors)" in refusal(broken)
 
 
 def test_extra_tensor_is_named_with_its_file(broken: Path) -> None:
@@ -197,19 +198,51 @@ def test_tensors_that_folding_never_reads_may_be_there_or_not(broken: Path, soun
     change(
         broken,
         esm__contact_head__regression__weight=None,
+        esm__contact_head__regression__bias=torch.zeros(7),
         esm__embeddings__position_ids=torch.arange(5),
+        esm__embeddings__position_embeddings__weight=torch.zeros(7, 2),
+        esm__encoder__layer__0__attention__self__rotary_embeddings__inv_freq=torch.zeros(2),
         trunk__structure_module__default_frames=torch.zeros(3),
     )
     assert torch.equal(load(broken).ptm_head.weight, load(sound).ptm_head.weight)
 
 
 def test_running_out_of_memory_is_no_damage(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
+    def fail() -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(loader.WeightFiles, "get", fail)
+    monkeypatch.setattr(weight_files, "_safetensors", lambda file: {"esm_s_combine": fail})
     with pytest.raises(RuntimeError, match="can't allocate memory"):
-        load(sound)
+        WeightFiles(sound).get("esm_s_combine")
+
+
+def test_a_tensor_that_cannot_be_read_is_named_with_its_file(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("read error")
+
+    monkeypatch.setattr(weight_files, "_safetensors", lambda file: {"esm_s_combine": fail})
+    with pytest.raises(ModelError, match=r"model\.safetensors: esm_s_combine cannot be read \(OSError: read error"):
+        WeightFiles(sound).get("esm_s_combine")
+
+
+@pytest.mark.parametrize("glob", ["include=esm.encoder.layers.*", "exclude=trunk.block.*"])
+def test_a_glob_that_matches_nothing_is_refused(sound: Path, glob: str) -> None:
+    with pytest.raises(InputError, match="matches no linear layer, such as"):
+        load(sound, f"stem=fp16,{glob}")
+
+
+def test_integers_are_no_weights(broken: Path) -> None:
+    change(broken, ptm_head__weight=torch.zeros(64, 32, dtype=torch.int64))
+    assert "ptm_head.weight is torch.int64 in model.safetensors, not of floating point" in refusal(broken)
+
+
+def test_weights_are_no_views_of_the_file(broken: Path) -> None:
+    """Else they would change, or crash the process, when somebody writes the file anew."""
+    model = load(broken, "trunk=fp32/bf16")
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    size = (broken / "model.safetensors").stat().st_size
+    (broken / "model.safetensors").write_bytes(b"\xff" * size)
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
 
 def test_the_policy_of_nothing_changes_nothing(sound: Path) -> None:

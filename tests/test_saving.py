@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import EsmForProteinFolding
 
 from lowmem_fold import folder as folder_module
@@ -104,7 +106,9 @@ def test_tensors_of_a_layer_lie_together_and_map(source: Path, tmp_path: Path) -
     ends = [entry["data_offsets"] for entry in header.values()]
     assert [start for start, _ in ends] == [0, *(end for _, end in ends[:-1])] and ends[-1][1] == len(data) - 8 - size
     names = [f"{name}.{key}" if name else key for name, _, held in weight_tensors(model) for key in held]
-    assert list(header) == names
+    odd = [name for name in header if (ends[list(header).index(name)][1] - ends[list(header).index(name)][0]) % 8]
+    assert list(header) == [name for name in names if name not in odd] + odd
+    assert all(start % 8 == 0 for name, (start, _) in zip(header, ends, strict=True) if name not in odd)
     with safe_open(out / "model.safetensors", "pt") as file:
         for name, _, held in weight_tensors(model):
             for key, tensor in held.items():
@@ -116,7 +120,9 @@ def test_tensors_of_a_layer_lie_together_and_map(source: Path, tmp_path: Path) -
 def test_unpacked_it_loads_in_stock(source: Path, tmp_path: Path, precision: str) -> None:
     out = written(source, tmp_path / "small", precision)
     assert main(["quantize", "-m", str(out), "--dequantize", "-o", str(tmp_path / "plain")]) == 0
-    stock = dict(EsmForProteinFolding.from_pretrained(tmp_path / "plain").named_parameters())
+    loaded, info = EsmForProteinFolding.from_pretrained(tmp_path / "plain", output_loading_info=True)
+    assert not any(info.values()), info
+    stock = dict(loaded.named_parameters())
     held = load(str(out), device="cpu").model
     original = dict(random_model(small_config()).named_parameters())
     for name, weight in stock.items():
@@ -127,6 +133,37 @@ def test_unpacked_it_loads_in_stock(source: Path, tmp_path: Path, precision: str
         assert (weight - original[name]).abs().max() <= bound, name
 
 
+def test_unpacking_is_exact_whatever_is_computed_in(source: Path, tmp_path: Path) -> None:
+    out = written(source, tmp_path / "small", "trunk=int8/bf16")
+    assert main(["quantize", "-m", str(out), "--dequantize", "-o", str(tmp_path / "plain")]) == 0
+    plain = load_file(tmp_path / "plain" / "model.safetensors")["esm_s_mlp.1.weight"]
+    exact = load(str(source), precision="trunk=int8/fp32", device="cpu").model.esm_s_mlp[1].weight
+    assert torch.equal(plain, exact)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_half_precision_written_on_one_device_loads_for_another(source: Path, tmp_path: Path, precision: str) -> None:
+    """Here the weights are widened for each product; on a card that computes in them, an ordinary layer holds them."""
+    out = written(source, tmp_path / "out", precision)
+    trunk = precision if precision == "bf16" else "fp32"
+    there = load(str(out), precision=f"stem={precision}/{precision},trunk={trunk}", device="cpu")
+    layer, here = (f.model.esm.encoder.layer[0].output.dense for f in (there, load(str(out), device="cpu")))
+    assert type(layer) is torch.nn.Linear
+    assert isinstance(here, StoredLinear) and torch.equal(layer.weight, here.data)
+
+
+def test_only_what_belongs_to_the_model_is_copied(source: Path, tmp_path: Path) -> None:
+    crowded = Path(shutil.copytree(source, tmp_path / "crowded"))
+    (crowded / "tf_model.h5").write_text("large")
+    (crowded / "checkpoint-1").mkdir()
+    (crowded / "NOTICE").write_text("whose it is")
+    out = written(crowded, tmp_path / "out", "fp16")
+    assert {file.name for file in out.iterdir()} == {
+        "README.md", "NOTICE", "config.json", "model.safetensors", "precision.json", "vocab.txt",
+    }  # fmt: skip
+    assert str(tmp_path) not in (out / "README.md").read_text() + (out / "precision.json").read_text()
+
+
 def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = written(source, tmp_path / "out", "int8")
     before = {file.name: file.read_bytes() for file in out.iterdir()}
@@ -134,6 +171,9 @@ def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["-m", str(source), "--precision", "int4", "-o", str(out)], "is there already"),
         (["-m", str(out), "--precision", "int4", "-o", str(tmp_path / "x")], "is quantized already (int8)"),
         (["-m", str(source), "--dequantize", "-o", str(tmp_path / "x")], "is not quantized"),
+        (["-m", str(source), "--precision", "int4", "-o", " "], "-o is empty"),
+        (["-m", str(source), "--precision", "int4", "-o", str(out / "config.json" / "x")], "config.json is no folder"),
+        (["-m", str(source), "--precision", "int4,include=nowhere.*", "-o", str(tmp_path / "x")], "matches no linear"),
         (["-m", str(source), "--precision", "int9", "-o", str(tmp_path / "x")], "'int9' is no preset"),
     ):
         assert main(["quantize", *arguments]) == 2
@@ -146,7 +186,7 @@ def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_an_interrupted_write_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(path: Path, tensors: dict) -> None:
+    def stop(path: Path, entries: list) -> None:
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 

@@ -7,6 +7,8 @@ The folder holds safetensors, configuration, policy, tokenizer and a card with t
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
@@ -32,10 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
-    from pathlib import Path
-
-    if Path(arguments.output).exists():  # said before the model is read
-        raise InputError(f"{arguments.output} is there already; name another folder, or remove it first")
+    out = Path(arguments.output)
+    _check_output(out, arguments.output)  # said before the model is read
     from ..checkpoint import find_checkpoint
     from ..folder import load
     from ..saving import save_dequantized, save_quantized
@@ -48,10 +48,23 @@ def run(arguments: argparse.Namespace) -> int:
             else f"{arguments.model} is quantized already ({checkpoint.policy()}); quantize its source"
         )
     folder = load(arguments.model, device="cpu", precision=arguments.precision)
-    if arguments.dequantize:
-        save_dequantized(folder.model, checkpoint, arguments.output)
-        print(f"{arguments.output}: unpacked, for stock transformers too")
-    else:
-        print(weights_table(save_quantized(folder.model, checkpoint, folder.precision, arguments.output)))
-        print(f"{arguments.output} is written: --model {arguments.output}")
+    try:
+        if arguments.dequantize:
+            save_dequantized(folder.model, checkpoint, out)
+            print(f"{out}: unpacked, for stock transformers too")
+        else:
+            print(weights_table(save_quantized(folder.model, checkpoint, folder.precision, out)))
+            print(f"{out} is written: --model {out}")
+    except OSError as error:
+        raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
     return OK
+
+
+def _check_output(out: Path, given: str) -> None:
+    if not given.strip():
+        raise InputError("-o is empty: name the folder to write.")
+    if out.exists() or out.is_symlink():
+        raise InputError(f"{out} is there already; name another folder, or remove it first")
+    parent = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise InputError(f"{out} cannot be made: {parent} is {'not writable' if parent.is_dir() else 'no folder'}")

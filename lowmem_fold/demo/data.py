@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..residues import RESIDUE_LETTERS
 
 __all__ = ["Batch", "Chains", "collate", "draw_batch"]
 
-AATYPE_ORDER = "ARNDCQEGHILKMFPSTWYVX"
 _AATYPE = np.full(256, 20, dtype=np.int64)
-for _index, _letter in enumerate(AATYPE_ORDER):
+for _index, _letter in enumerate(RESIDUE_LETTERS):
     _AATYPE[ord(_letter)] = _index
 
 
@@ -63,7 +64,7 @@ class Chains:
             with np.load(path) as file:
                 data = {name: file[name] for name in ("ids", "lengths", "cluster", "split", "sequences", "deltas")}
                 data.update({name: file[name] for name in ("chi",) if name in file})
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise InputError(f"{path}: not the training data that lowmem_fold.demo.prepare writes ({error})") from error
         self.ids, self.lengths = data["ids"], data["lengths"].astype(np.int64)
         self._sequences, self._deltas, self._chi = data["sequences"], data["deltas"], data.get("chi")

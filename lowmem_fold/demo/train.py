@@ -89,7 +89,7 @@ class Trainer:
         self.optimizer = _optimizer(self.weights.values(), settings)
         self.crops = schedule.parse_crops(settings.crops)
         self.step, self.seconds = 0, 0.0
-        self._stopped = False
+        self._asked_to_stop = self._stopped = False  # one process is asked, all of them stop, after the same step
         if (self.folder / "checkpoint.pt").exists():
             self.load()
         elif settings.start:
@@ -104,7 +104,7 @@ class Trainer:
 
     def stop(self, *_: object) -> None:
         """Ask the run to save and end after the step in flight (also the handler of SIGTERM)."""
-        self._stopped = True
+        self._asked_to_stop = True
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all (the first process alone, as everything that writes)."""
@@ -196,7 +196,7 @@ class Trainer:
     def _count(self, seconds: float) -> None:
         """Count a step and its time, but not the time for which the process or its machine was asleep."""
         usual = self.seconds / self.step if self.step else seconds
-        self.seconds, stopped = parallel.agree(self.seconds + min(seconds, 10 * usual), self._stopped)
+        self.seconds, stopped = parallel.agree(self.seconds + min(seconds, 10 * usual), self._asked_to_stop)
         self._stopped = bool(stopped)
         self.step += 1
 

@@ -8,10 +8,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ..checkpoint import Checkpoint
 from ..errors import InputError
-from ..precision import parse_precision
+from ..precision import Precision, parse_precision
 from ..versions import package_version
 
 __all__ = [
@@ -111,7 +113,8 @@ def known_settings(options: RunOptions) -> dict[str, Any]:
     """The settings that are known before a model is loaded."""
     from ..sequences import CHAIN_BREAK, LINKER
 
-    asked = {} if options.precision is None else {"precision": str(parse_precision(options.precision))}
+    precision = options.precision if options.precision is not None else _precision_of_folder(options.model)
+    asked = {} if precision is None else {"precision": str(parse_precision(precision))}
     return {
         **asked,
         "model": options.model,
@@ -133,8 +136,15 @@ def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, 
         What ``Folder.describe()`` says.
     """
     fingerprint = model.get("fingerprint") or model.get("source") or options.model
-    precisions = {name: model.get(name) for name in ("precision", "resolved_precision")}
-    return {**known_settings(options), "fingerprint": fingerprint, **precisions}
+    return {**known_settings(options), "fingerprint": fingerprint, "precision": model.get("precision")}
+
+
+def _precision_of_folder(model: str) -> Precision | None:
+    """What a model has where none is asked for, if that is known without asking the hub."""
+    if model == "demo":
+        return Precision()
+    path = Path(model)
+    return (Checkpoint(model, path).policy() or Precision()) if path.is_dir() else None
 
 
 def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

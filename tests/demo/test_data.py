@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold.demo.data import AATYPE_ORDER, Chains, collate, draw_batch
+from lowmem_fold.demo.data import Chains, collate, draw_batch
 from lowmem_fold.errors import InputError
 from tests.demo.tiny import write_chains
 
@@ -80,12 +80,6 @@ def test_chi_angles_go_with_their_residues(chains: tuple[Chains, np.ndarray], tm
     np.testing.assert_array_equal(batch.chi[0, :21], stored[42 + 4 : 42 + 25])
     np.testing.assert_array_equal(batch.chi[1, :28], stored[:28])
     assert batch.chi[0, 21:].isnan().all()
-
-
-def test_the_residue_order_is_alphafolds() -> None:
-    from transformers.models.esm.openfold_utils import residue_constants
-
-    assert list(AATYPE_ORDER) == residue_constants.restypes_with_x
 
 
 def test_a_missing_file_is_the_users_error(tmp_path: Path) -> None:

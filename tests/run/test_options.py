@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lowmem_fold.errors import InputError
 from lowmem_fold.run.options import RunOptions, differing_settings, known_settings, result_settings, settings_id
 
-MODEL = {"fingerprint": "f00d", "precision": "fp32", "resolved_precision": "fp32"}
+MODEL = {"fingerprint": "f00d", "precision": "fp32"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,18 @@ def test_another_precision_is_seen_before_a_model_is_loaded():
     assert differing_settings(stored, known_settings(RunOptions(precision="int8"))) == ["precision"]
 
 
-@pytest.mark.parametrize("name", ["fingerprint", "precision", "resolved_precision"])
+def test_a_quantized_folder_says_its_precision_before_it_is_loaded(tmp_path):
+    plain, quantized = tmp_path / "plain", tmp_path / "quantized"
+    for folder in (plain, quantized):
+        folder.mkdir()
+    policy = {"schema_version": 1, "precision": {"stem": {"weights": "int8"}, "trunk": {"weights": "int8"}}}
+    (quantized / "precision.json").write_text(json.dumps(policy))
+    assert known_settings(RunOptions(model=str(plain)))["precision"] == "fp32"
+    assert known_settings(RunOptions(model=str(quantized)))["precision"] == "int8"
+    assert "precision" not in known_settings(RunOptions(model="facebook/esmfold_v1"))  # the hub may hold either
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "precision"])
 def test_model_decides_the_numbers(name):
     plain, other = (result_settings(RunOptions(), model) for model in (MODEL, {**MODEL, name: "other"}))
     assert settings_id(plain) != settings_id(other)
