@@ -1,5 +1,5 @@
-"""Write a stand-in for `facebook/esmfold_v1`: random weights in its exact layout (8.4 GB, one pytorch_model.bin, stem
-in float16, trunk in float32). `python -m benchmarks.stand_in FOLDER`
+"""Write a stand-in for `facebook/esmfold_v1`: random weights of its shapes, laid out as transformers does today
+(8.4 GB, one pytorch_model.bin, stem in float16, trunk in float32). `python -m benchmarks.stand_in FOLDER`
 
 Memory and time do not depend on the values of the weights. What it folds is no protein.
 """

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import InputError, ModelError
+from .errors import InputError, ModelError, first_line
 from .precision import Precision
 
 __all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint"]
@@ -59,13 +59,16 @@ class Checkpoint:
                 raise ValueError(f"schema_version is {about['schema_version']}, not {POLICY_VERSION}")
             return Precision.from_dict(about["precision"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-            raise ModelError(f"{path} is no policy that this version reads ({_first_line(error)})") from error
+            raise ModelError(f"{path} is no policy that this version reads ({first_line(error)})") from error
 
     def is_complete(self) -> bool:
         """Whether weights are there, and every shard that an index names: a broken download may have left some."""
         files = self.weight_files()
-        indices = [json.loads(file.read_text()) for file in files if file.suffix == ".json"]
-        shards = {name for index in indices for name in index["weight_map"].values()}
+        try:
+            indices = [json.loads(file.read_text()) for file in files if file.suffix == ".json"]
+            shards = {name for index in indices for name in index["weight_map"].values()}
+        except (ValueError, KeyError, TypeError, AttributeError):  # an index that was cut short
+            return False
         return bool(files) and all((self.path / name).exists() for name in shards)
 
     def weight_files(self) -> list[Path]:
@@ -122,14 +125,10 @@ def _from_hub(model: str) -> Path:
 
 def _unreachable(model: str, error: Exception) -> str:
     return (
-        f"{model} is not in the hub's cache and could not be fetched ({_first_line(error)}).\n"
+        f"{model} is not in the hub's cache and could not be fetched ({first_line(error)}).\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
 
 
 def _check(checkpoint: Checkpoint) -> None:

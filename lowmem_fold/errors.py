@@ -1,6 +1,6 @@
 """Errors that a user can act on: the command line prints their text, without a traceback."""
 
-__all__ = ["InputError", "LowmemFoldError", "ModelError"]
+__all__ = ["InputError", "LowmemFoldError", "ModelError", "first_line"]
 
 
 class LowmemFoldError(Exception):
@@ -13,3 +13,8 @@ class InputError(LowmemFoldError, ValueError):
 
 class ModelError(LowmemFoldError, RuntimeError):
     """A model cannot be had or is not what it should be (exit code 2): says how to get it."""
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says: libraries say more than a user wants to read."""
+    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]

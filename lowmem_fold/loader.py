@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoint import Checkpoint
-from .errors import InputError, ModelError
+from .errors import InputError, ModelError, first_line
 from .precision import Part, Precision, part_of
 from .quantization.formats import FORMATS
 from .quantization.registry import quantize
@@ -121,7 +121,7 @@ def _empty_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
             with init_empty_weights(include_buffers=False):
                 return EsmForProteinFolding(config)
         except Exception as error:  # each version of transformers raises its own
-            raise ModelError(f"{checkpoint.path}/config.json: {_first_line(error)}") from error
+            raise ModelError(f"{checkpoint.path}/config.json: {first_line(error)}") from error
 
 
 def _wanted(name: str, module: nn.Module, precision: Precision) -> Part | torch.dtype:
@@ -219,10 +219,6 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
         else:
             value = torch.zeros(empty.shape, dtype=dtype, device=device)
         setattr(module, key, nn.Parameter(value, requires_grad=False))
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import is_zipfile
 
-from .errors import ModelError
+from .errors import ModelError, first_line
 from .memory.exhaustion import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class WeightFiles:
         except Exception as error:  # safetensors, zip and torch each raise their own
             if is_out_of_memory(error):
                 raise
-            raise ModelError(f"{file}: {name} cannot be read ({_first_line(error)})") from error
+            raise ModelError(f"{file}: {name} cannot be read ({first_line(error)})") from error
 
 
 def _renamed(name: str) -> str:
@@ -98,7 +98,7 @@ def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{index}: no index of shards ({_first_line(error)})") from error
+        raise ModelError(f"{index}: no index of shards ({first_line(error)})") from error
     files = [index.with_name(name) for name in names]
     if missing := [file.name for file in files if not file.exists()]:
         raise ModelError(f"{index.parent}: {', '.join(missing)} is missing, and {index.name} names it")
@@ -111,7 +111,7 @@ def _tensors(file: Path) -> Mapping[str, Read]:
     except Exception as error:  # safetensors, pickle, zip and torch each raise their own
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"{file} cannot be read: damaged or cut short ({_first_line(error)})") from error
+        raise ModelError(f"{file} cannot be read: damaged or cut short ({first_line(error)})") from error
 
 
 def _safetensors(file: Path) -> Mapping[str, Read]:
@@ -129,7 +129,3 @@ def _pickled(file: Path) -> Mapping[str, Read]:
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise pickle.UnpicklingError("it holds no state dict")
     return {name: lambda tensor=tensor: tensor for name, tensor in state.items()}  # type: ignore[misc]
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}".split("\n")[0]

@@ -89,6 +89,8 @@ def test_broken_download_is_not_complete(tmp_path: Path) -> None:
     (tmp_path / shards[1]).touch()
     assert Checkpoint("x", tmp_path).is_complete()
     assert not Checkpoint("x", tmp_path / "empty").is_complete()
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a"')
+    assert not Checkpoint("x", tmp_path).is_complete()
 
 
 @pytest.mark.parametrize(

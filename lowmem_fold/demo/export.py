@@ -1,8 +1,8 @@
 """Write a run's averaged weights as a Hugging Face folder: `python -m lowmem_fold.demo.export RUN --stem FOLDER`.
 
 The stem is stored in half precision and the trunk in float32, like the published ESMFold. The folder is built beside
-its place and swapped in; files that are not written here (model card, licences) are carried over. The run's log comes
-along as training.jsonl.
+its place and swapped in, in two renames; files that are not written here (model card, licences) are carried over. The
+run's log comes along as training.jsonl.
 """
 
 from __future__ import annotations
@@ -63,7 +63,12 @@ def write_folder(model: EsmForProteinFolding, folder: str | Path) -> None:
             file.chmod(0o644)  # safetensors writes for the owner alone
         if folder.exists():
             os.replace(folder, old)
-        os.replace(fresh, folder)
+        try:
+            os.replace(fresh, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
 
 
 def _write_config(path: Path) -> None:

@@ -289,6 +289,8 @@ def main(arguments: list[str] | None = None) -> None:
     settings = _settings(arguments)
     if settings.batch % settings.micro or settings.batch // settings.micro < settings.processes:
         raise SystemExit("error: --batch must be a multiple of --micro, with a part for each process")
+    if settings.precision not in ("bf16", "fp32"):
+        raise SystemExit(f"error: --precision is bf16 or fp32, not {settings.precision}")
     parallel.launch(settings.processes, _train, settings)
 
 
