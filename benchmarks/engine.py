@@ -2,6 +2,7 @@
 
 python -m benchmarks.engine fidelity      # differences from stock, on random weights
 python -m benchmarks.engine memory        # peak live bytes at ESMFold v1's dimensions, on fake tensors
+python -m benchmarks.engine half          # the same with pair state and triangle operand in half precision
 python -m benchmarks.engine allocator     # the ledger against the CPU allocator's own events
 python -m benchmarks.engine speed         # seconds per trunk pass at full width, ours and stock's by turns
 python -m benchmarks.engine cuda          # peak allocated bytes and seconds on a GPU, ours and stock's
@@ -28,9 +29,11 @@ from lowmem_fold.bench.peaks import FakeESMFold, pair_tensor_bytes
 from lowmem_fold.bench.records import Measurement, append_measurement
 from lowmem_fold.esmfold import engine
 from lowmem_fold.esmfold.engine import FoldInput
+from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.esmfold.structure import predict_structure
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
+from lowmem_fold.loader import DTYPES
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.memory.ledger import Ledger
@@ -71,6 +74,18 @@ def memory() -> Iterator[Measurement]:
             samples = {"peak_bytes": [fake.stock_peak_bytes(length, chunk_size)]}
             requested = {"code": STOCK, "length": length, "chunk_size": chunk_size}
             yield measured("engine-memory", requested, {**resolved, **unit}, samples)
+
+
+def half() -> Iterator[Measurement]:
+    """The same with the operand of triangle multiplication, or the pair state too, in half precision."""
+    fake = FakeESMFold()
+    for length in (1024, 2048, 4096):
+        for pair, operand in (("fp32", "bf16"), ("bf16", "bf16"), ("fp16", "fp16")):
+            storage = PairStorage(DTYPES[pair], DTYPES[operand])
+            requested = {"code": "lowmem_fold", "length": length, "pair": pair, "operand": operand}
+            resolved = {"weights": "fake, ESMFold v1's dimensions", "pair_tensor_bytes": pair_tensor_bytes(length)}
+            samples = {"peak_bytes": [fake.peak_bytes(length, storage=storage)]}
+            yield measured("engine-memory-half", requested, resolved, samples)
 
 
 def allocator() -> Iterator[Measurement]:
@@ -202,6 +217,7 @@ def _pairs(values: dict[str, Any]) -> list[str]:
 VERBS: dict[str, Callable[..., Iterator[Measurement]]] = {
     "fidelity": fidelity,
     "memory": memory,
+    "half": half,
     "allocator": allocator,
     "speed": speed,
     "fold": fold,
