@@ -1,8 +1,9 @@
 """All that depends on the demo model's weights, measured and written again: `python -m benchmarks.demo`.
 
-Run it after `python -m lowmem_fold.demo.export`. It measures accuracy on the held-out chains beside the controls, and
-the time for 257 residues, into `results/demo.jsonl`; and from these records and the training log it writes the tables
-of the model card, of README.md and of `results/demo.md`, and the plot of the losses. With `--write` it only writes.
+Run it after `python -m lowmem_fold.demo.export`. It measures accuracy on the held-out chains beside the controls and
+the time for 257 residues (`results/demo.jsonl`), and the drift of each precision (`results/precision.jsonl`). From
+these records and the training log it writes the tables of the model card, of README.md and of `results/demo.md`, and
+the plot of the losses. With `--write` it only writes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from lowmem_fold.metrics import lddt, tm_score
 from lowmem_fold.residues import ATOM_ORDER
 from plots import training
 
+from . import precision
+
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 RESULTS = Path(__file__).parent / "results" / "demo.jsonl"
@@ -32,10 +35,10 @@ NUM_RECYCLES = 3
 FOLDS = 3
 
 
-def measure() -> list[Measurement]:
-    """Accuracy of the model and of each control, then the time of the longest example."""
-    structures = read_pdb_folder(DATA / "ts50")
-    return [*evaluate(structures, "demo", NUM_RECYCLES, "cpu", controls=True), _timed_fold()]
+def measure() -> Iterator[Measurement]:
+    """The time of the longest example, before anything is warm; then accuracy of the model and of each control."""
+    yield _timed_fold()
+    yield from evaluate(read_pdb_folder(DATA / "ts50"), "demo", NUM_RECYCLES, "cpu", controls=True)
 
 
 def _timed_fold() -> Measurement:
@@ -67,13 +70,14 @@ def _timed_fold() -> Measurement:
     return Measurement("demo-fold", requested, resolved, describe_environment(), samples)
 
 
-def record(measurements: Sequence[Measurement]) -> None:
-    """Replace the file of results."""
-    temporary = RESULTS.with_name(f".{RESULTS.name}.{os.getpid()}")
+def record(path: Path, measurements: Iterable[Measurement]) -> None:
+    """Replace a file of results, once all is measured."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     for measurement in measurements:
         append_measurement(temporary, measurement)
-    os.replace(temporary, RESULTS)
+        print(f"{path.name}: {measurement.benchmark} {dict(measurement.requested)}", flush=True)
+    os.replace(temporary, path)
 
 
 # --- what the records say, in words and tables
@@ -182,11 +186,13 @@ def readme_text(measurements: Sequence[Measurement]) -> str:
     )
 
 
-def texts(measurements: Sequence[Measurement], log: Sequence[dict]) -> dict[Path, dict[str, str]]:
+def texts(
+    measurements: Sequence[Measurement], drifts: Sequence[Measurement], log: Sequence[dict]
+) -> dict[Path, dict[str, str]]:
     """Each file's sections that are written here."""
     return {
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
-        ROOT / "README.md": {"demo model": readme_text(measurements)},
+        ROOT / "README.md": {"precision": precision.text(drifts), "demo model": readme_text(measurements)},
     }
 
 
@@ -203,8 +209,9 @@ def filled(page: str, sections: Mapping[str, str]) -> str:
 
 def write() -> None:
     """Write all that is drawn from the records."""
-    measurements, log = list(read_measurements(RESULTS)), training.read_log()
-    for path, sections in texts(measurements, log).items():
+    measurements, drifts = (list(read_measurements(path)) for path in (RESULTS, precision.RESULTS))
+    log = training.read_log()
+    for path, sections in texts(measurements, drifts, log).items():
         path.write_text(filled(path.read_text(), sections))
     RESULTS.with_suffix(".md").write_text(protein_table(measurements))
     training.draw(log, training.PICTURE)
@@ -215,7 +222,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="measure nothing, write what the records say")
     options = parser.parse_args(arguments)
     if not options.write:
-        record(measure())
+        record(RESULTS, measure())
+        record(precision.RESULTS, precision.measure())
     write()
 
 

@@ -1,14 +1,12 @@
 """What each precision costs: bits and bytes of the weights, and the drift from fp32 on the 50 held-out chains.
 
-`python -m benchmarks.precision drift` folds them with the demo model at every preset and pair-state option, each chain
-paired with itself in fp32; `python -m benchmarks.precision layers` stores one kind of layer at a time as int8 and says
-which of them costs what. Records go to `results/precision.jsonl`; `table` prints the README's table from them.
+The demo model folds them at every preset and pair-state option, each chain paired with itself in fp32; then with one
+kind of layer at a time stored as int8, which says what costs what. `python -m benchmarks.demo` runs it and records it.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,10 @@ import torch
 
 from lowmem_fold import load
 from lowmem_fold.bench.environment import describe_environment
-from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
+from lowmem_fold.bench.records import Measurement
 from lowmem_fold.bench.structures import Structure, read_pdb_folder
 from lowmem_fold.metrics import lddt, rmsd, tm_score
-from lowmem_fold.precision import PRESETS
+from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residues import ATOM_ORDER
@@ -29,13 +27,14 @@ RESULTS = Path(__file__).parent / "results" / "precision.jsonl"
 NUM_RECYCLES = 3
 PRECISIONS = (
     *(name for name in PRESETS if name != "fp32"),
-    "pair=bf16,operand=bf16",
-    "pair=fp16,operand=fp16",
     "operand=bf16",
+    "pair=bf16",
+    "pair=fp16",
+    "int8,pair=bf16",
 )
 LAYERS = {
     "stem, attention": "esm.encoder.layer.*.attention.*",
-    "stem, feed-forward": "esm.encoder.layer.*.dense",
+    "stem, feed-forward": "esm.encoder.layer.*.dense,exclude=*.attention.*",
     "stem, all": "esm.*",
     "trunk, entry": "esm_s_mlp.*",
     "trunk, attention": "trunk.blocks.*.seq_attention.*",
@@ -44,18 +43,30 @@ LAYERS = {
 _CA = ATOM_ORDER["CA"]
 
 
-def drift(structures: Sequence[Structure], precisions: Sequence[str], benchmark: str) -> Iterator[Measurement]:
-    """Fold every structure's sequence at each precision, and compare with fp32."""
+def measure() -> Iterator[Measurement]:
+    """All of it, with the back ends that are installed."""
+    cpu, structures = torch.device("cpu"), read_pdb_folder(DATA)
     reference = _folded("fp32", structures)[0]
-    for precision in precisions:
-        predictions, about = _folded(precision, structures)
-        resolved = {
-            "model": {name: value for name, value in about.items() if name != "source"},
-            "chains": [structure.id for structure in structures],
-        }
-        requested = {"model": "demo", "precision": precision, "num_recycles": NUM_RECYCLES}
-        samples = _compared(predictions, reference, structures)
-        yield Measurement(benchmark, requested, resolved, describe_environment(), samples)
+    for precision in PRECISIONS:
+        if not unavailable(parse_precision(precision).stem.weights, cpu):
+            yield drift("precision-drift", structures, precision, reference)
+    if not unavailable("int8", cpu):
+        for glob in LAYERS.values():
+            yield drift("precision-layers", structures, _only(glob), reference)
+
+
+def drift(
+    benchmark: str, structures: Sequence[Structure], precision: str, reference: Sequence[Prediction]
+) -> Measurement:
+    """Fold every structure's sequence at a precision and compare with the predictions in fp32."""
+    predictions, about = _folded(precision, structures)
+    resolved = {
+        "model": {name: value for name, value in about.items() if name != "source"},
+        "chains": [structure.id for structure in structures],
+    }
+    requested = {"model": "demo", "precision": precision, "num_recycles": NUM_RECYCLES}
+    samples = _compared(predictions, reference, structures)
+    return Measurement(benchmark, requested, resolved, describe_environment(), samples)
 
 
 def _folded(precision: str, structures: Sequence[Structure]) -> tuple[list[Prediction], dict]:
@@ -91,6 +102,20 @@ def _lddt_ca(ca: np.ndarray, reference: np.ndarray) -> float:
 
 
 # --- tables
+
+
+def text(measurements: Sequence[Measurement]) -> str:
+    """Both tables, with what they were measured on."""
+    drifts = [m for m in measurements if m.benchmark == "precision-drift"]
+    environment = drifts[0].environment
+    head = (
+        f"Measured with the demo model on 50 chains that it never saw, each beside itself in fp32 (CPU: "
+        f"{environment['cpu']['model']}, torch {environment['versions']['torch']}); pLDDT runs from 0 to 100."
+    )
+    tables = [table(measurements)]
+    if any(m.benchmark == "precision-layers" for m in measurements):
+        tables += ["Which layers cost it (int8, one kind at a time):", layers_table(measurements)]
+    return "\n\n".join([head, *tables])
 
 
 def table(measurements: Sequence[Measurement]) -> str:
@@ -132,26 +157,3 @@ def layers_table(measurements: Sequence[Measurement]) -> str:
 
 def _only(glob: str) -> str:
     return f"int8,include={glob}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("verb", choices=("drift", "layers", "table"))
-    parser.add_argument("--out", type=Path, default=RESULTS, help="(%(default)s)")
-    options = parser.parse_args()
-    if options.verb == "table":
-        measurements = list(read_measurements(options.out))
-        print(table(measurements), layers_table(measurements), sep="\n\n")
-        return
-    cpu = torch.device("cpu")
-    asked: Mapping[str, Sequence[str]] = {
-        "drift": [p for p in PRECISIONS if p not in PRESETS or not unavailable(PRESETS[p].stem.weights, cpu)],
-        "layers": [_only(glob) for glob in LAYERS.values()],
-    }
-    for measurement in drift(read_pdb_folder(DATA), asked[options.verb], f"precision-{options.verb}"):
-        append_measurement(options.out, measurement)
-        print(measurement.requested["precision"], _spread(measurement.samples["ca_rmsd_angstrom"], max), flush=True)
-
-
-if __name__ == "__main__":
-    main()

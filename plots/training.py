@@ -71,9 +71,8 @@ def draw(records: Sequence[dict], path: Path) -> None:
                 if minutes:
                     shown = f"{label}, {kind}" if label and "held-out" not in title else label or kind
                     axes.plot(minutes, values, style, color=COLORS[kind][i], markersize=3, lw=1, label=shown)
-        starts = [record["minutes"] for record in records if record["kind"] == "start" and record["step"] == 0]
-        for minutes in starts:
-            axes.axvline(minutes, color="#888888", lw=0.8, ls=":")
+        if not axes.lines:
+            continue
         axes.set_title(title, loc="left", fontsize=9)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

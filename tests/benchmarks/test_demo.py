@@ -1,0 +1,80 @@
+"""What is said of the demo model is what was measured on the model that is shipped."""
+
+from __future__ import annotations
+
+import json
+import statistics
+
+import pytest
+
+from benchmarks import demo, precision
+from lowmem_fold.bench.records import read_measurements
+from lowmem_fold.checkpoint import find_checkpoint
+from plots import training
+
+MEASUREMENTS = list(read_measurements(demo.RESULTS))
+DRIFTS = list(read_measurements(precision.RESULTS))
+
+
+def test_the_records_are_of_the_shipped_model() -> None:
+    fingerprint = find_checkpoint("demo").fingerprint()
+    described = [m.resolved["model"] for m in MEASUREMENTS if "model" in m.resolved]
+    assert [model["fingerprint"] for model in described] == [fingerprint] * 2
+    assert {m.resolved["model"]["fingerprint"] for m in DRIFTS} == {fingerprint}
+    assert list(demo.by_predictor(MEASUREMENTS)) == ["demo", "random weights", "random pairs", "ideal helix"]
+    for name in ("demo", "random weights", "ideal helix"):
+        assert len(demo.by_predictor(MEASUREMENTS)[name].samples["tm_score"]) == 50
+
+
+@pytest.mark.parametrize(
+    "path", [demo.MODEL_FOLDER / "README.md", demo.ROOT / "README.md"], ids=lambda p: p.parent.name
+)
+def test_pages_say_what_the_records_say(path: demo.Path) -> None:
+    sections = demo.texts(MEASUREMENTS, DRIFTS, training.read_log())[path]
+    assert demo.filled(path.read_text(), sections) == path.read_text()
+    assert demo.filled(path.read_text(), dict.fromkeys(sections, "other")) != path.read_text()
+
+
+def test_the_table_of_proteins_is_that_of_the_records() -> None:
+    """Read again without the code that writes it."""
+    records = [json.loads(line) for line in demo.RESULTS.read_text().splitlines()]
+    (record,) = [r for r in records if r["requested"].get("predictor") == "demo"]
+    rows = [line.strip("| ").split(" | ") for line in demo.RESULTS.with_suffix(".md").read_text().splitlines()]
+    scores = {row[0]: float(row[2]) for row in rows if len(row) == 7 and row[1].isdigit()}
+    assert len(scores) == 50
+    for chain, score in zip(record["resolved"]["chains"], record["samples"]["tm_score"], strict=True):
+        assert scores[chain] == pytest.approx(score, abs=6e-4)
+
+
+def test_the_model_is_better_than_every_control() -> None:
+    scores = {name: demo.summary(m.samples) for name, m in demo.by_predictor(MEASUREMENTS).items()}
+    for name in ("random weights", "random pairs", "ideal helix"):
+        assert scores["demo"]["mean_tm_score"] > scores[name]["mean_tm_score"]
+        assert scores["demo"]["mean_lddt_ca"] > scores[name]["mean_lddt_ca"]
+    assert scores["demo"]["mean_chi1_right"] > scores["ideal helix"]["mean_chi1_right"]
+
+
+def test_every_precision_was_measured() -> None:
+    measured = [m.requested["precision"] for m in DRIFTS if m.benchmark == "precision-drift"]
+    assert measured == list(precision.PRECISIONS)
+    for m in DRIFTS:
+        assert len(m.samples["ca_rmsd_angstrom"]) == len(m.resolved["chains"]) == 50
+
+
+def test_int8_keeps_within_its_limits() -> None:
+    """Hard limits; a peer claims them for its fp8."""
+    (int8,) = [m.samples for m in DRIFTS if m.requested["precision"] == "int8"]
+    assert statistics.median(int8["ca_rmsd_angstrom"]) <= 0.75
+    assert statistics.median(int8["lddt_ca"]) >= 0.97
+    assert statistics.median(map(abs, int8["plddt_difference"])) <= 1.0
+
+
+def test_a_fold_of_257_residues_takes_less_than_a_minute() -> None:
+    (fold,) = [m for m in MEASUREMENTS if m.benchmark == "demo-fold"]
+    assert fold.requested["length"] == 257 and fold.requested["num_recycles"] == 3
+    assert fold.environment["cpu"]["cores"] <= 2 and max(fold.samples["fold_seconds"]) < 60
+
+
+def test_a_page_without_its_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="'accuracy' is there 0 times"):
+        demo.filled("no marks", {"accuracy": "text"})

@@ -1,0 +1,55 @@
+"""The stand-in has the published layout, and loading it is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import EsmForProteinFolding
+
+from benchmarks import loading, stand_in
+from lowmem_fold.bench.models import small_config
+from lowmem_fold.quantization.registry import unavailable
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="RssAnon is told by Linux alone")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "stand-in"
+    stand_in.write(path, small_config())
+    return path
+
+
+def test_the_stand_in_is_laid_out_as_published(folder: Path) -> None:
+    assert {"config.json", "pytorch_model.bin", "vocab.txt"} <= {file.name for file in folder.iterdir()}
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    kinds = {(name.startswith("esm."), t.dtype) for name, t in state.items() if t.is_floating_point()}
+    assert kinds == {(True, torch.float16), (False, torch.float32)}
+    stock = EsmForProteinFolding.from_pretrained(folder)
+    assert not (stock.state_dict().keys() - state.keys())
+    assert torch.equal(stock.esm.encoder.layer[0].output.dense.weight, state["esm.encoder.layer.0.output.dense.weight"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_loading_is_measured(folder: Path, precision: str) -> None:
+    if reason := unavailable(precision, torch.device("cpu")):
+        pytest.skip(reason)
+    measurement = loading.measure(str(folder), precision)
+    assert measurement.requested == {"model": "stand-in", "precision": precision}
+    weights = measurement.resolved["weights"]["total"]
+    assert measurement.samples["weight_bytes"] == [weights["bytes"]]
+    assert weights["bits_per_weight"] == (32 if precision == "fp32" else pytest.approx(18, abs=8))
+
+
+def test_the_peak_is_that_of_the_block() -> None:
+    size = 64 * 2**20
+    before = loading.anonymous_bytes()
+    with loading.sampled_peak() as peak:
+        torch.ones(size // 4).sum()
+        held = torch.ones(size // 4)
+        held.add_(1)
+        for _ in range(20):  # long enough for the sampler to look
+            held.sum()
+    assert size * 0.9 < peak[0] - before < size * 2.5
