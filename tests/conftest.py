@@ -11,8 +11,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-# A shell starts what it puts into the background with SIGINT ignored, nohup ignores SIGHUP, and the tests of stopping are
-# about signals that are not ignored.
+# A shell starts what it puts into the background with SIGINT ignored, and nohup ignores SIGHUP; the tests of stopping
+# are about signals that are not ignored.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
