@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import EsmForProteinFolding
 
-__all__ = ["Folder", "chosen_precision", "find_device", "load"]
+__all__ = ["Folder", "chosen_precision", "description", "find_device", "load"]
 
 
 def load(
@@ -116,6 +116,21 @@ def _devices() -> list[str]:
     return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
+def description(
+    model: EsmForProteinFolding, checkpoint: Checkpoint, precision: Precision, device: torch.device
+) -> dict[str, Any]:
+    """What is said of a model at a precision on a device; `planned_model` will do for `model`. JSON-able."""
+    return {
+        "model": checkpoint.name,
+        "source": str(checkpoint.path),
+        "fingerprint": checkpoint.fingerprint(),
+        "precision": str(precision),
+        "resolved_precision": str(precision.resolve(device)),
+        "weights": inventory(model),
+        "device": str(device),
+    }
+
+
 class Folder:
     """A model on its device. Made by `load`; `model` is the Hugging Face container of its weights."""
 
@@ -131,15 +146,7 @@ class Folder:
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
-        return {
-            "model": self.checkpoint.name,
-            "source": str(self.checkpoint.path),
-            "fingerprint": self.checkpoint.fingerprint(),
-            "precision": str(self.precision),
-            "resolved_precision": str(self.precision.resolve(self.device)),
-            "weights": inventory(self.model),
-            "device": str(self.device),
-        }
+        return description(self.model, self.checkpoint, self.precision, self.device)
 
     def fold(self, sequence: str | Record, **options: Any) -> Prediction:
         """Fold one sequence; `:` parts chains. The options are those of `fold_batch`."""

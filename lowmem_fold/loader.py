@@ -1,6 +1,7 @@
 """Building a model from its files: a layer at a time, each straight in the form that the policy wants.
 
-What is held at once is the model as far as it is built, and one layer.
+What is held at once is the model as far as it is built, and one layer. (The C library may keep more for itself: blocks
+that were freed between those that stay.)
 """
 
 from __future__ import annotations

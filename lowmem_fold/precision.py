@@ -139,9 +139,10 @@ class Precision:
             raise ValueError(f"unknown {', '.join(unknown)}")
         made: dict[str, Any] = {}
         for name, value in values.items():
-            if name in ("include", "exclude") and not isinstance(value, list | tuple):
+            globs = name in ("include", "exclude")
+            if globs and not isinstance(value, list | tuple):
                 raise ValueError(f"{name} is no list")
-            made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if _is_list(value) else value
+            made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if globs else value
         return _checked(cls(**made), repr(dict(values)))
 
     def resolve(self, device: torch.device) -> Precision:
@@ -193,10 +194,6 @@ def _name(device: torch.device) -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, (list, tuple))
 
 
 def _matches(name: str, globs: tuple[str, ...]) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,19 @@ def _has_weights() -> bool:
 
     names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
     return any(isinstance(try_to_load_from_cache("facebook/esmfold_v1", name), str) for name in names)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of random weights, for reading alone."""
+    from lowmem_fold.bench.models import random_model, small_config
+
+    folder = tmp_path_factory.mktemp("models") / "sound"
+    random_model(small_config()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def broken(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it, for the test to break."""
+    return Path(shutil.copytree(sound, tmp_path / "broken"))

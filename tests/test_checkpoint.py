@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoint import Checkpoint, find_checkpoint
 from lowmem_fold.errors import ModelError
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "sound"
-    random_model(small_config()).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def broken(sound: Path, tmp_path: Path) -> Path:
-    """A copy, for the test to break."""
-    return Path(shutil.copytree(sound, tmp_path / "broken"))
 
 
 def test_fingerprint_tells_models_apart(sound: Path, broken: Path) -> None:

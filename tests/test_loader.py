@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -24,19 +23,6 @@ from lowmem_fold.weight_files import WeightFiles
 
 CPU = torch.device("cpu")
 QUANTIZED = ("int8", "int4", "float8", "bnb-int8", "bnb-nf4")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "sound"
-    random_model(small_config()).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def broken(sound: Path, tmp_path: Path) -> Path:
-    """A copy, for the test to break."""
-    return Path(shutil.copytree(sound, tmp_path / "broken"))
 
 
 def load(folder: Path, precision: str = "fp32") -> EsmForProteinFolding:

@@ -51,21 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
     """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
-    from ..folder import chosen_precision, find_device
-    from ..inventory import inventory
+    from ..folder import chosen_precision, description, find_device
     from ..loader import planned_model
 
     target = find_device(device)
     checkpoint, asked, resolved = chosen_precision(model, precision, target)
-    return {
-        "model": checkpoint.name,
-        "source": str(checkpoint.path),
-        "fingerprint": checkpoint.fingerprint(),
-        "precision": str(asked),
-        "resolved_precision": str(resolved),
-        "device": str(target),
-        "weights": inventory(planned_model(checkpoint, resolved)),
-    }
+    return description(planned_model(checkpoint, resolved), checkpoint, asked, target)
 
 
 def _weights_text(about: dict[str, Any]) -> str:

@@ -1,7 +1,4 @@
-"""Training in several processes of one machine: each folds a share of a step's windows, gradients are added up.
-
-On a CPU, processes of one thread each are faster than one process of many: the products are small.
-"""
+"""Training in several processes of one machine: each folds a share of a step's windows, gradients are added up."""
 
 from __future__ import annotations
 
