@@ -17,9 +17,10 @@ from pathlib import Path
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
+from lowmem_fold.precision import PRESETS
 
 RESULTS = Path(__file__).parent / "results" / "loading.jsonl"
-PRECISIONS = ("fp16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")
+PRECISIONS = tuple(PRESETS)
 INTERVAL_SECONDS = 0.002
 
 

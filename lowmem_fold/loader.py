@@ -1,7 +1,6 @@
 """Building a model from its files: a layer at a time, each straight in the form that the policy wants.
 
-What is held at once is the model as far as it is built, and one layer. (The C library may keep more for itself: blocks
-that were freed between those that stay.)
+What is held at once is the model as far as it is built, and one layer.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from .checkpoint import Checkpoint
 from .errors import InputError, ModelError, first_line
+from .memory.heap import large_blocks_returned
 from .precision import Part, Precision, part_of
 from .quantization.formats import FORMATS
 from .quantization.registry import quantize
@@ -56,12 +56,13 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
     model, wanted = _skeleton(checkpoint, precision)
     files = WeightFiles(checkpoint.path)
     _check(files, model, wanted)
-    for name, module in list(model.named_modules()):
-        stored = wanted[name]
-        if isinstance(stored, Part):
-            _replace(model, name, _stored_linear(name, module, stored, files).to(device))
-        else:
-            _fill(name, module, stored, files, device)
+    with large_blocks_returned():
+        for name, module in list(model.named_modules()):
+            stored = wanted[name]
+            if isinstance(stored, Part):
+                _replace(model, name, _stored_linear(name, module, stored, files).to(device))
+            else:
+                _fill(name, module, stored, files, device)
     return model.to(device).eval().requires_grad_(False)
 
 
