@@ -26,7 +26,7 @@ from lowmem_fold.metrics import lddt, tm_score
 from lowmem_fold.residues import ATOM_ORDER
 from plots import training
 
-from . import precision
+from . import loading, precision
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -187,12 +187,15 @@ def readme_text(measurements: Sequence[Measurement]) -> str:
 
 
 def texts(
-    measurements: Sequence[Measurement], drifts: Sequence[Measurement], log: Sequence[dict]
+    measurements: Sequence[Measurement],
+    drifts: Sequence[Measurement],
+    loads: Sequence[Measurement],
+    log: Sequence[dict],
 ) -> dict[Path, dict[str, str]]:
     """Each file's sections that are written here."""
     return {
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
-        ROOT / "README.md": {"precision": precision.text(drifts), "demo model": readme_text(measurements)},
+        ROOT / "README.md": {"precision": precision.text(drifts, loads), "demo model": readme_text(measurements)},
     }
 
 
@@ -209,9 +212,11 @@ def filled(page: str, sections: Mapping[str, str]) -> str:
 
 def write() -> None:
     """Write all that is drawn from the records."""
-    measurements, drifts = (list(read_measurements(path)) for path in (RESULTS, precision.RESULTS))
+    measurements, drifts, loads = (
+        list(read_measurements(path)) for path in (RESULTS, precision.RESULTS, loading.RESULTS)
+    )
     log = training.read_log()
-    for path, sections in texts(measurements, drifts, log).items():
+    for path, sections in texts(measurements, drifts, loads, log).items():
         path.write_text(filled(path.read_text(), sections))
     RESULTS.with_suffix(".md").write_text(protein_table(measurements))
     training.draw(log, training.PICTURE)

@@ -2,11 +2,13 @@
 
 The demo model folds them at every preset and pair-state option, each chain paired with itself in fp32; then with one
 kind of layer at a time stored as int8, which says what costs what. `python -m benchmarks.demo` runs it and records it.
+Beside that stands what the weights of ESMFold v1 take, from the records of `benchmarks.loading` on the stand-in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,37 +106,56 @@ def _lddt_ca(ca: np.ndarray, reference: np.ndarray) -> float:
 # --- tables
 
 
-def text(measurements: Sequence[Measurement]) -> str:
+def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
     """Both tables, with what they were measured on."""
     drifts = [m for m in measurements if m.benchmark == "precision-drift"]
     environment = drifts[0].environment
-    head = (
-        f"Measured with the demo model on 50 chains that it never saw, each beside itself in fp32 (CPU: "
-        f"{environment['cpu']['model']}, torch {environment['versions']['torch']}); pLDDT runs from 0 to 100."
+    on = f"CPU: {environment['cpu']['model']}, torch {environment['versions']['torch']}"
+    excess = [m.samples["peak_anonymous_bytes"][0] - m.samples["weight_bytes"][0] for m in loads]
+    return "\n".join(
+        [
+            "Drift: the demo model on 50 chains that it never saw, each beside itself in fp32, median and worst of them",
+            f"({on}); pLDDT runs from 0 to 100.",
+            "Bytes: random weights in the published layout of ESMFold v1; loading them never held more than "
+            f"{max(excess) / 2**30:.2f} GiB above the result",
+            "(`python -m benchmarks.stand_in FOLDER`, `python -m benchmarks.loading FOLDER`, "
+            "`benchmarks/results/loading.jsonl`).",
+            "",
+            table(drifts, loads),
+            "",
+            "Which layers cost it, one kind at a time stored as int8:",
+            "",
+            layers_table(measurements),
+        ]
     )
-    tables = [table(measurements)]
-    if any(m.benchmark == "precision-layers" for m in measurements):
-        tables += ["Which layers cost it (int8, one kind at a time):", layers_table(measurements)]
-    return "\n\n".join([head, *tables])
 
 
-def table(measurements: Sequence[Measurement]) -> str:
-    """A line for each precision: what it stores, and the median and worst drift."""
+def table(drifts: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
+    """A line for each precision: what ESMFold v1's weights take, and the median and worst drift."""
+    weights = {m.requested["precision"]: m.resolved["weights"] for m in loads}
     lines = [
-        "| precision | bits per weight | weights, MB: stem / sequence track / rest | CA-RMSD, A: median, worst "
-        "| TM-score | lDDT-CA | pLDDT, points |",
-        "|---|---|---|---|---|---|---|",
+        "| precision | weights, GiB: all | stem | sequence track | rest | bits per weight "
+        "| CA-RMSD, A | TM-score | lDDT-CA | pLDDT, points |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| fp32 | {_sizes(weights['fp32'])} | 0, 0 | 1, 1 | 1, 1 | 0, 0 |",
     ]
-    for precision, m in {m.requested["precision"]: m for m in measurements if m.benchmark == "precision-drift"}.items():
-        weights, samples = m.resolved["model"]["weights"], m.samples
-        rest = weights["pair-modules"]["bytes"] + weights["structure"]["bytes"]
-        sizes = " / ".join(f"{size / 1e6:.1f}" for size in (weights["stem"]["bytes"], weights["trunk"]["bytes"], rest))
-        lines.append(
-            f"| {precision} | {weights['total']['bits_per_weight']:.2f} | {sizes} | "
-            f"{_spread(samples['ca_rmsd_angstrom'], max)} | {_spread(samples['tm_score'], min)} | "
-            f"{_spread(samples['lddt_ca'], min)} | {_spread(np.abs(samples['plddt_difference']), max)} |"
-        )
+    for precision, m in {m.requested["precision"]: m for m in drifts}.items():
+        of_weights = str(replace(parse_precision(precision), pair="fp32", operand=None))
+        lines.append(f"| {precision} | {_sizes(weights[of_weights])} | {_drifts(m.samples)} |")
     return "\n".join(lines)
+
+
+def _sizes(weights: Mapping[str, Mapping[str, float]]) -> str:
+    total, stem, track = (weights[name]["bytes"] for name in ("total", "stem", "trunk"))
+    sizes = " | ".join(f"{size / 2**30:.2f}" for size in (total, stem, track, total - stem - track))
+    return f"{sizes} | {weights['total']['bits_per_weight']:.2f}"
+
+
+def _drifts(samples: Mapping[str, Sequence[float]]) -> str:
+    return (
+        f"{_spread(samples['ca_rmsd_angstrom'], max)} | {_spread(samples['tm_score'], min)} | "
+        f"{_spread(samples['lddt_ca'], min)} | {_spread(np.abs(samples['plddt_difference']), max)}"
+    )
 
 
 def _spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) -> str:
@@ -143,15 +164,13 @@ def _spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) 
 
 def layers_table(measurements: Sequence[Measurement]) -> str:
     """A line for each kind of layer that alone is stored as int8."""
-    lines = ["| stored as int8 | CA-RMSD, A: median, worst | lDDT-CA | pLDDT, points |", "|---|---|---|---|"]
     names = {_only(glob): name for name, glob in LAYERS.items()}
-    for m in measurements:
-        if m.benchmark == "precision-layers":
-            samples = m.samples
-            lines.append(
-                f"| {names[m.requested['precision']]} | {_spread(samples['ca_rmsd_angstrom'], max)} | "
-                f"{_spread(samples['lddt_ca'], min)} | {_spread(np.abs(samples['plddt_difference']), max)} |"
-            )
+    lines = ["| stored as int8 | CA-RMSD, A | TM-score | lDDT-CA | pLDDT, points |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {names[m.requested['precision']]} | {_drifts(m.samples)} |"
+        for m in measurements
+        if m.benchmark == "precision-layers"
+    ]
     return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ bfloat16 and wants a layout of its own; its kernels on CUDA, which have not been
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,10 +49,14 @@ Layout = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
 def row_blocks(out_features: int, in_features: int) -> Iterator[tuple[int, int]]:
-    """First row and end of each block of a matrix (out_features, in_features)."""
+    """First row and end of each block of a matrix (out_features, in_features); the last may be higher by less than
+    ROW_MULTIPLE rows, and is lower only if it is the first."""
     height = max(BLOCK_WEIGHTS // in_features // ROW_MULTIPLE, 1) * ROW_MULTIPLE
-    for start in range(0, out_features, height):
-        yield start, min(start + height, out_features)
+    start = 0
+    while start < out_features:
+        stop = start + height if out_features - start >= height + ROW_MULTIPLE else out_features
+        yield start, stop
+        start = stop
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,10 @@ class Format:
         layout = self.tensors(out_features, in_features).values()
         stored_bytes = sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in layout)
         return 8 * stored_bytes / (out_features * in_features)
+
+    def joined(self, blocks: Sequence[Tensors]) -> dict[str, Tensor]:
+        """The stored tensors of a matrix from those of its `row_blocks`."""
+        return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
 
     def unpack(self, tensors: Tensors, out_features: int, in_features: int, dtype: torch.dtype) -> Tensor:
         """The matrix (out_features, in_features): computed in float32, as the back end does, and rounded once."""
@@ -166,6 +174,14 @@ class Grouped(Format):
             f"{out_features} x {in_features}: store it in int8 or plain"
         )
 
+    def joined(self, blocks: Sequence[Tensors]) -> dict[str, Tensor]:
+        scale, shift = (torch.cat([block[name] for block in blocks]) for name in ("scale", "shift"))
+        codes = torch.cat([_codes(block["data"], len(block["scale"])) for block in blocks])
+        data = codes[: (len(codes) + 1) // 2]
+        high = codes[len(data) :]
+        data[: len(high)] |= high << 4
+        return {"data": data.clone(), "scale": scale, "shift": shift}
+
     def _rows(self, tensors: Tensors, start: int, stop: int, in_features: int) -> Tensor:
         data, groups = tensors["data"], in_features // group_size(in_features)
         first, last, half = start * groups, stop * groups, len(data)
@@ -174,6 +190,11 @@ class Grouped(Format):
         values = tensors["scale"][first:last] * torch.cat([low, high])
         values -= tensors["shift"][first:last]
         return values.view(stop - start, in_features)
+
+
+def _codes(data: Tensor, groups: int) -> Tensor:
+    """Codes (groups, size), a byte each, of packed ones."""
+    return torch.cat([data & 15, data >> 4])[:groups]
 
 
 def group_size(in_features: int) -> int:
@@ -203,6 +224,9 @@ class NormalFloat(Format):
             "absmax": ((blocks, 1), torch.float32),
             "codebook": ((16,), torch.float32),
         }
+
+    def joined(self, blocks: Sequence[Tensors]) -> dict[str, Tensor]:
+        return super().joined(blocks) | {"codebook": blocks[0]["codebook"]}
 
     def _rows(self, tensors: Tensors, start: int, stop: int, in_features: int) -> Tensor:
         blocks = slice(start * in_features // 64, -(-stop * in_features // 64))

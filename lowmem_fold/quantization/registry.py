@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import starmap
 from types import ModuleType
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from . import bnb, quanto
-from .formats import FORMATS, Plain
+from .formats import FORMATS, Plain, row_blocks
 
 __all__ = ["quantize", "unavailable"]
 
@@ -50,5 +51,8 @@ def quantize(weight: Tensor, format: str) -> dict[str, Tensor]:
         raise InputError(reason)
     if isinstance(stored, Plain):
         return {"data": weight.to(stored.dtype).contiguous()}
-    with torch.no_grad():
-        return BACKENDS[format].quantize(weight.contiguous(), format)
+    backend = BACKENDS[format]
+    with torch.no_grad():  # rows know nothing of one another, and a back end may take ten times its input for itself
+        rows = starmap(slice, row_blocks(*weight.shape))
+        blocks = [backend.quantize(weight[block].contiguous(), format) for block in rows]
+    return blocks[0] if len(blocks) == 1 else stored.joined(blocks)

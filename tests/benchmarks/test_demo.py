@@ -7,13 +7,14 @@ import statistics
 
 import pytest
 
-from benchmarks import demo, precision
+from benchmarks import demo, loading, precision
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.checkpoint import find_checkpoint
 from plots import training
 
 MEASUREMENTS = list(read_measurements(demo.RESULTS))
 DRIFTS = list(read_measurements(precision.RESULTS))
+LOADS = list(read_measurements(loading.RESULTS))
 
 
 def test_the_records_are_of_the_shipped_model() -> None:
@@ -30,7 +31,7 @@ def test_the_records_are_of_the_shipped_model() -> None:
     "path", [demo.MODEL_FOLDER / "README.md", demo.ROOT / "README.md"], ids=lambda p: p.parent.name
 )
 def test_pages_say_what_the_records_say(path: demo.Path) -> None:
-    sections = demo.texts(MEASUREMENTS, DRIFTS, training.read_log())[path]
+    sections = demo.texts(MEASUREMENTS, DRIFTS, LOADS, training.read_log())[path]
     assert demo.filled(path.read_text(), sections) == path.read_text()
     assert demo.filled(path.read_text(), dict.fromkeys(sections, "other")) != path.read_text()
 
@@ -59,6 +60,25 @@ def test_every_precision_was_measured() -> None:
     assert measured == list(precision.PRECISIONS)
     for m in DRIFTS:
         assert len(m.samples["ca_rmsd_angstrom"]) == len(m.resolved["chains"]) == 50
+
+
+def test_every_kind_of_layer_was_measured_alone() -> None:
+    measured = [m for m in DRIFTS if m.benchmark == "precision-layers"]
+    assert len(measured) == len(precision.LAYERS)
+    stored = {name: m.resolved["model"]["weights"]["total"]["formats"] for name, m in zip(precision.LAYERS, measured)}
+    (whole,) = [m for m in DRIFTS if m.requested["precision"] == "int8"]
+    counts = {name: formats["int8"] for name, formats in stored.items()}
+    parts = [name for name in counts if name != "stem, all"]
+    assert sum(counts[name] for name in parts) == whole.resolved["model"]["weights"]["total"]["formats"]["int8"]
+    assert counts["stem, all"] == counts["stem, attention"] + counts["stem, feed-forward"]
+
+
+def test_loading_holds_the_result_and_little_more() -> None:
+    assert [m.requested["precision"] for m in LOADS] == list(loading.PRECISIONS)
+    for m in LOADS:
+        weights = m.resolved["weights"]["total"]
+        assert sum(weights["formats"].values()) == weights["weights"] > 3.5e9
+        assert m.samples["peak_anonymous_bytes"][0] < m.samples["weight_bytes"][0] + 0.5e9
 
 
 def test_int8_keeps_within_its_limits() -> None:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.quantization import FORMATS, quantize, quantize_linear, unavailable
+from lowmem_fold.quantization import FORMATS, formats, quantize, quantize_linear, unavailable
 from tests.quantization.backends import needs
 
 CPU = torch.device("cpu")
@@ -34,6 +34,23 @@ def test_says_what_to_install(format: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert f"{format} is made by {package}" in reason and f"pip install 'lowmem-fold[{extra}]'" in reason
     with pytest.raises(InputError, match="pip install"):
         quantize(torch.randn(64, 64), format)
+
+
+@pytest.mark.parametrize("shape", [(64, 128), (200, 128), (129, 32), (191, 96), (257, 64)])
+@pytest.mark.parametrize("format", BACK_ENDS)
+def test_blocks_of_rows_give_what_the_whole_matrix_gives(
+    format: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(format)
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    whole = quantize(weight, format)
+    monkeypatch.setattr(formats, "BLOCK_WEIGHTS", 1)  # 64 rows at a time
+    assert len(list(formats.row_blocks(*shape))) == max(1, shape[0] // 64)
+    blocks = quantize(weight, format)
+    assert whole.keys() == blocks.keys()
+    for name, tensor in whole.items():
+        assert tensor.dtype == blocks[name].dtype and blocks[name].is_contiguous()
+        assert torch.equal(tensor.view(torch.uint8), blocks[name].view(torch.uint8)), name
 
 
 @pytest.mark.parametrize("format", ["fp32", "fp16", "bf16"])
