@@ -114,7 +114,7 @@ def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> s
     excess = [m.samples["peak_anonymous_bytes"][0] - m.samples["weight_bytes"][0] for m in loads]
     return "\n".join(
         [
-            "Drift: the demo model on 50 chains that it never saw, each beside itself in fp32, median and worst of them",
+            "Drift: the demo model on 50 chains that it never saw, each beside itself in fp32: median, worst",
             f"({on}); pLDDT runs from 0 to 100.",
             "Bytes: random weights in the published layout of ESMFold v1; loading them never held more than "
             f"{max(excess) / 2**30:.2f} GiB above the result",

@@ -53,10 +53,10 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
     ModelError
         Files are damaged, or tensors are missing, not known or of another shape: names tensor and file.
     """
-    model, wanted = _skeleton(checkpoint, precision)
-    files = WeightFiles(checkpoint.path)
-    _check(files, model, wanted)
-    with large_blocks_returned():
+    with large_blocks_returned():  # from the start: free space in the heap would be used, and kept, whatever the limit
+        model, wanted = _skeleton(checkpoint, precision)
+        files = WeightFiles(checkpoint.path)
+        _check(files, model, wanted)
         for name, module in list(model.named_modules()):
             stored = wanted[name]
             if isinstance(stored, Part):

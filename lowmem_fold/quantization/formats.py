@@ -36,7 +36,7 @@ from torch import Tensor
 
 from . import bnb, llm_int8
 
-__all__ = ["FORMATS", "Format", "row_blocks"]
+__all__ = ["FORMATS", "Format", "group_size", "packed", "row_blocks"]
 
 # Weights unpacked at a time (8 MiB in float32): memory of this size is used again by the next block, where that of a
 # whole large matrix comes fresh from the system each time.
@@ -177,10 +177,7 @@ class Grouped(Format):
     def joined(self, blocks: Sequence[Tensors]) -> dict[str, Tensor]:
         scale, shift = (torch.cat([block[name] for block in blocks]) for name in ("scale", "shift"))
         codes = torch.cat([_codes(block["data"], len(block["scale"])) for block in blocks])
-        data = codes[: (len(codes) + 1) // 2]
-        high = codes[len(data) :]
-        data[: len(high)] |= high << 4
-        return {"data": data.clone(), "scale": scale, "shift": shift}
+        return {"data": packed(codes), "scale": scale, "shift": shift}
 
     def _rows(self, tensors: Tensors, start: int, stop: int, in_features: int) -> Tensor:
         data, groups = tensors["data"], in_features // group_size(in_features)
@@ -190,6 +187,14 @@ class Grouped(Format):
         values = tensors["scale"][first:last] * torch.cat([low, high])
         values -= tensors["shift"][first:last]
         return values.view(stop - start, in_features)
+
+
+def packed(codes: Tensor) -> Tensor:
+    """Two codes (groups, size) in a byte: ((groups + 1) // 2, size)."""
+    half = (len(codes) + 1) // 2
+    data = codes[:half].clone()
+    data[: len(codes) - half] |= codes[half:] << 4
+    return data
 
 
 def _codes(data: Tensor, groups: int) -> Tensor:

@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from .formats import group_size
+from .formats import group_size, packed
 
 __all__ = ["EXTRA", "PACKAGE", "backend", "quantize"]
 
@@ -29,24 +29,29 @@ def quantize(weight: Tensor, format: str) -> dict[str, Tensor]:
     return _int4(weight) if format == "int4" else _eight_bits(weight, format)
 
 
+# Not by `quantize_weight`: what it returns is held by a cycle of references, so that block after block would stay.
+
+
 def _eight_bits(weight: Tensor, format: str) -> dict[str, Tensor]:
     """One scale a row. A row of zeros gets the scale 1: quanto's is 0, and its float8 values are then not numbers."""
     quanto = backend()
     qtype = {"int8": quanto.qint8, "float8": quanto.qfloat8}[format]
-    scale = quanto.AbsmaxOptimizer()(weight, qtype=qtype, axis=0)
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    quantized = quanto.quantize_weight(weight, qtype=qtype, axis=0, scale=scale, optimized=False)
-    return {"data": quantized._data, "scale": quantized._scale.view(-1, 1)}
+    scale = _nonzero(quanto.AbsmaxOptimizer()(weight, qtype=qtype, axis=0)).view(-1, 1)
+    of_rows = (0, scale) if len(scale) > 1 else (None, scale.view(()))
+    data = torch.ops.quanto.quantize_symmetric(weight, qtype.dtype, *of_rows)
+    return {"data": data, "scale": scale}
 
 
 def _int4(weight: Tensor) -> dict[str, Tensor]:
-    """A scale and a shift per group. `optimized=False` keeps quanto from layouts that one kind of card can read."""
+    """A scale and a shift per group."""
     quanto = backend()
     size = group_size(weight.shape[1])
     groups = size if size < weight.shape[1] else None
     scale, shift = quanto.MaxOptimizer()(weight, qtype=quanto.qint4, axis=0, group_size=groups)
-    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-    quantized = quanto.quantize_weight(
-        weight, qtype=quanto.qint4, axis=0, scale=scale, shift=shift, group_size=groups, optimized=False
-    )
-    return {"data": quantized._data._data, "scale": quantized._scale, "shift": quantized._shift}
+    scale = _nonzero(scale)
+    codes = torch.ops.quanto.quantize_affine(weight, 4, 0, groups, scale, shift)
+    return {"data": packed(codes), "scale": scale, "shift": shift}
+
+
+def _nonzero(scale: Tensor) -> Tensor:
+    return torch.where(scale == 0, torch.ones_like(scale), scale)

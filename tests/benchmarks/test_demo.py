@@ -65,11 +65,10 @@ def test_every_precision_was_measured() -> None:
 def test_every_kind_of_layer_was_measured_alone() -> None:
     measured = [m for m in DRIFTS if m.benchmark == "precision-layers"]
     assert len(measured) == len(precision.LAYERS)
-    stored = {name: m.resolved["model"]["weights"]["total"]["formats"] for name, m in zip(precision.LAYERS, measured)}
     (whole,) = [m for m in DRIFTS if m.requested["precision"] == "int8"]
-    counts = {name: formats["int8"] for name, formats in stored.items()}
-    parts = [name for name in counts if name != "stem, all"]
-    assert sum(counts[name] for name in parts) == whole.resolved["model"]["weights"]["total"]["formats"]["int8"]
+    of_whole, *numbers = [m.resolved["model"]["weights"]["total"]["formats"]["int8"] for m in (whole, *measured)]
+    counts = dict(zip(precision.LAYERS, numbers, strict=True))
+    assert sum(numbers) - counts["stem, all"] == of_whole
     assert counts["stem, all"] == counts["stem, attention"] + counts["stem, feed-forward"]
 
 
