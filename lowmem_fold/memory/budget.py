@@ -29,8 +29,8 @@ def parse_memory(amount: str | int) -> int:
     Parameters
     ----------
     amount : str or int
-        `8GB` is 8 x 10^9 bytes, `8GiB` 2^33; KB, MB, TB, KiB, MiB and TiB likewise, in any case, with or without a space.
-        A number alone is bytes. Parts of a byte are dropped.
+        `8GB` is 8 x 10^9 bytes, `8GiB` 2^33; KB, MB, TB, KiB, MiB and TiB likewise, in any case, a space before it or
+        not. A number alone is bytes. Parts of a byte are dropped.
 
     Raises
     ------
