@@ -1,0 +1,59 @@
+"""The user's cache folder: what is dear to measure once more, as JSON. Losing any of it costs time alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from .formats.files import write_text_atomic
+
+__all__ = ["cache_folder", "read_json", "write_json"]
+
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """`LOWMEM_FOLD_CACHE`, else `lowmem_fold` in `XDG_CACHE_HOME` or in what the platform has for caches.
+
+    It need not exist. A variable that is empty counts as not set, and so does, as its standard demands, an
+    `XDG_CACHE_HOME` that is no absolute path.
+    """
+    if own := os.environ.get("LOWMEM_FOLD_CACHE"):
+        return Path(own)
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (xdg if xdg.is_absolute() else _platform_folder()) / "lowmem_fold"
+
+
+def _platform_folder() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path("~/AppData/Local").expanduser())
+    return Path("~/Library/Caches" if sys.platform == "darwin" else "~/.cache").expanduser()
+
+
+def read_json(name: str) -> Any:
+    """What `write_json` wrote under this name; None where there is nothing, or nothing that can be read."""
+    try:
+        return json.loads((cache_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RuntimeError) as error:  # a ValueError is also what is no UTF-8 or no JSON
+        _log.debug("%s.json in the cache counts as absent: %s", name, error)
+        return None
+
+
+def write_json(name: str, value: Any) -> None:
+    """Keep a JSON-able value under a name that can be a file's: whole, or not at all.
+
+    A folder that cannot be made or written is no error: nothing is kept then.
+    """
+    text = json.dumps(value, indent=1)
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(folder / f"{name}.json", text)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        _log.debug("%s.json is not cached: %s", name, error)
