@@ -33,7 +33,7 @@ from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.esmfold.structure import predict_structure
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
-from lowmem_fold.loader import DTYPES
+from lowmem_fold.quantization.formats import DTYPES
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.memory.ledger import Ledger
