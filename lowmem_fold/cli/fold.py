@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..run.options import DEFAULT_MODEL, FORMATS, RunOptions
+from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -78,6 +78,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto, cpu, cuda, cuda:N or mps [auto: CUDA where there is one, else the CPU]",
     )
     parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="memory of the device that may be used, such as 8GB (8 x 10^9 bytes) or 8GiB; what does not fit in the "
+        "fastest placement gets a slower one [all that is free]",
+    )
+    parser.add_argument(
+        "--host-memory", metavar="SIZE", help="main memory that may be used beside a GPU [all that is free]"
+    )
+    parser.add_argument(
+        "--placement",
+        choices=PLACEMENTS,
+        help="where weights live: all on the device, those of the present phase, or two layers at a time [the fastest "
+        "that fits]",
+    )
+    parser.add_argument(
+        "--allow-precision",
+        metavar="P[,P...]",
+        type=_precisions,
+        action="extend",
+        default=[],
+        help="what a record may be folded in that fits in no placement, such as int8,int4; its line says so [none]",
+    )
+    parser.add_argument(
+        "--stem-cache",
+        metavar="FOLDER",
+        help="keep the language model's results there, and take them from there, also with other recycles",
+    )
+    parser.add_argument(
         "--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once; less needs less memory"
     )
     parser.add_argument(
@@ -119,7 +147,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
     names = RunOptions.__dataclass_fields__
-    return RunOptions(**{name: getattr(arguments, name) for name in names})
+    values = {name: getattr(arguments, name) for name in names}
+    return RunOptions(**{**values, "allow_precision": tuple(values["allow_precision"])})
+
+
+def _precisions(text: str) -> list[str]:
+    """The presets of a list; what has a `=` is one precision, whose parts are separated by commas as well."""
+    return [text] if "=" in text else [word.strip() for word in text.split(",")]
 
 
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:

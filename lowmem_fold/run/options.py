@@ -13,12 +13,14 @@ from typing import Any
 
 from ..checkpoint import Checkpoint
 from ..errors import InputError
+from ..memory.budget import parse_memory
 from ..precision import Precision, parse_precision
 from ..versions import package_version
 
 __all__ = [
     "DEFAULT_MODEL",
     "FORMATS",
+    "PLACEMENTS",
     "RunOptions",
     "differing_settings",
     "known_settings",
@@ -29,6 +31,8 @@ __all__ = [
 DEFAULT_MODEL = "facebook/esmfold_v1"
 #: Value of ``--format`` and the endings of the structure files it asks for.
 FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
+#: Values of ``--placement``, as `lowmem_fold.residency` has them: that imports torch, and ``--help`` must not.
+PLACEMENTS = ("resident", "staged", "streamed")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -45,6 +49,14 @@ class RunOptions:
         As `lowmem_fold.precision` has it. None: that of a quantized folder, else fp32.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    memory, host_memory : str or int, optional
+        Budget on the device, and beside it in main memory: bytes, or ``8GB``, ``8GiB`` as `parse_memory` has it.
+    placement : str, optional
+        ``resident``, ``staged`` or ``streamed``. None: the fastest that fits ``memory``.
+    allow_precision : tuple of str
+        Precisions that a record may be folded in, one after the other, when it fits in no placement.
+    stem_cache : str, optional
+        Folder in which the stem's results are kept for other runs. None: they are kept while the run needs them.
     num_recycles : int
         Passes through the trunk after the first one, 0 or more.
     recycle_tolerance : float, optional
@@ -69,6 +81,11 @@ class RunOptions:
     model: str = DEFAULT_MODEL
     precision: str | None = None
     device: str = "auto"
+    memory: str | int | None = None
+    host_memory: str | int | None = None
+    placement: str | None = None
+    allow_precision: tuple[str, ...] = ()
+    stem_cache: str | None = None
     num_recycles: int = 3
     recycle_tolerance: float | None = None
     chunk_size: int | None = None
@@ -90,6 +107,14 @@ class RunOptions:
             raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}.")
         if self.precision is not None:
             parse_precision(self.precision)
+        for precision in self.allow_precision:
+            parse_precision(precision)
+        for name in ("memory", "host_memory"):
+            _check_memory(name, getattr(self, name))
+        if self.placement is not None and self.placement not in PLACEMENTS:
+            raise InputError(f"--placement must be one of {', '.join(PLACEMENTS)}; it is {self.placement!r}.")
+        if self.stem_cache is not None and not str(self.stem_cache).strip():
+            raise InputError("--stem-cache is empty: name the folder.")
         if not self.model.strip():
             raise InputError("--model is empty: give a hub id, a local folder, or demo.")
 
@@ -98,6 +123,12 @@ class RunOptions:
         """Endings of the files that a finished record has, its scores last."""
         pae = (".pae.json",) if self.save_pae else ()
         return (*FORMATS[self.format], *pae, ".scores.json")
+
+    @property
+    def load_keywords(self) -> dict[str, Any]:
+        """What ``lowmem_fold.load`` is called with, the model and the length apart."""
+        names = ("precision", "device", "placement", "memory", "host_memory")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def fold_keywords(self) -> dict[str, Any]:
@@ -127,7 +158,9 @@ def known_settings(options: RunOptions) -> dict[str, Any]:
 
 
 def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings that decide the numbers; block height, batching and device change them by rounding only.
+    """All settings that decide the numbers; block height, batching, placement and device change them by rounding only.
+
+    A record that was folded in one of ``allow_precision`` is marked as such beside its settings.
 
     Parameters
     ----------
@@ -168,6 +201,14 @@ def _flag(name: str) -> str:
 def _check_whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{_flag(name)} must be a whole number from {least} on; it is {value!r}.")
+
+
+def _check_memory(name: str, value: str | int | None) -> None:
+    try:
+        if value is not None:
+            parse_memory(value)
+    except InputError as error:
+        raise InputError(f"{_flag(name)}: {error}") from None
 
 
 def _check_tolerance(value: object) -> None:

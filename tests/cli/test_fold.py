@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
 import json
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import lowmem_fold
+from lowmem_fold.cli import fold
 from lowmem_fold.cli.main import main
 
 from ..fake_run import FakeFolder
@@ -154,6 +156,11 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
         (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
         (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
         (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'gpu'"),
+        (["--memory", "8 bananas"], "--memory: memory '8 bananas' is no amount"),
+        (["--host-memory", "0"], "--host-memory"),
+        (["--placement", "disk"], "--placement"),
+        (["--allow-precision", "int8,int9"], "'int9' is no preset"),
+        (["--stem-cache", ""], "--stem-cache"),
         (["--format", "xyz"], "--format"),
         (["--sequence", "MKT"], "--sequence"),
         (["--recycles", "3"], "--recycles"),
@@ -169,6 +176,15 @@ def test_bad_option(no_model, fasta, tmp_path, capsys, options, named):
     assert code == 2
     assert named in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_precisions_to_step_down_to(fasta):
+    parser = argparse.ArgumentParser()
+    fold.add_arguments(parser)
+    given = ["--allow-precision", "int8, int4", "--allow-precision", "int4,pair=bf16"]
+    arguments = parser.parse_args(["-i", str(fasta), "-o", "out", *given])
+    assert arguments.allow_precision == ["int8", "int4", "int4,pair=bf16"]
+    assert parser.parse_args(["-i", str(fasta), "-o", "out"]).allow_precision == []
 
 
 @pytest.mark.parametrize(

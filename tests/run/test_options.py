@@ -8,7 +8,13 @@ from dataclasses import fields
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.run.options import RunOptions, differing_settings, known_settings, result_settings, settings_id
+from lowmem_fold.run.options import (
+    RunOptions,
+    differing_settings,
+    known_settings,
+    result_settings,
+    settings_id,
+)
 
 MODEL = {"fingerprint": "f00d", "precision": "fp32"}
 
@@ -30,12 +36,17 @@ MODEL = {"fingerprint": "f00d", "precision": "fp32"}
         ("device", "gpu"),
         ("device", "cuda:x"),
         ("model", " "),
+        ("memory", "8 bananas"),
+        ("memory", 0),
+        ("host_memory", "GB"),
+        ("placement", "disk"),
+        ("stem_cache", " "),
     ],
 )
 def test_wrong_value_is_refused_by_name_and_value(name, value):
     with pytest.raises(InputError) as caught:
         RunOptions(**{name: value})
-    assert f"--{name.replace('_', '-')} " in str(caught.value)
+    assert f"--{name.replace('_', '-')}" in str(caught.value)
     assert value == " " or repr(value) in str(caught.value)
 
 
@@ -47,6 +58,9 @@ def test_wrong_value_is_refused_by_name_and_value(name, value):
         ("max_tokens_per_batch", 0),
         ("recycle_tolerance", 1),
         ("device", "cuda:1"),
+        ("memory", 1),
+        ("memory", "7.5GiB"),
+        ("allow_precision", ("int8", "stem=int8,trunk=fp32")),
     ],
 )
 def test_smallest_and_odd_values_are_taken(name, value):
@@ -57,10 +71,20 @@ def test_scores_are_the_last_file():
     assert RunOptions(format="both", save_pae=True).endings == (".pdb", ".cif", ".pae.json", ".scores.json")
 
 
+def test_precision_to_step_down_to_is_checked():
+    with pytest.raises(InputError, match="'int9' is no preset"):
+        RunOptions(allow_precision=("int8", "int9"))
+
+
 OTHER = {
     "model": "copy",
     "precision": "fp32",  # what it is anyhow: the model says what it is stored in
     "device": "cuda",
+    "memory": "8GB",
+    "host_memory": 2**33,
+    "placement": "staged",
+    "allow_precision": ("int8",),
+    "stem_cache": "cache",
     "num_recycles": 1,
     "recycle_tolerance": 0.5,
     "chunk_size": 16,
