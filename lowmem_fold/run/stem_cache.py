@@ -1,0 +1,90 @@
+"""The stem's results on disk: a sequence state for each record, so that no run computes one twice."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..versions import package_version
+
+if TYPE_CHECKING:
+    from ..sequences import Record
+
+__all__ = ["StemCache"]
+
+_ENDING = ".npy"
+_DIGEST_BYTES = 32
+
+
+class StemCache:
+    """A folder with one file a sequence: its state (L, C_s) before the trunk, float32, as numpy writes it, and behind it
+    SHA-256 of all that, which numpy does not read.
+
+    The name of a file is a hash of all that decides what is in it: the chains, the model's fingerprint and precision,
+    and the version of this package. Recycles and all else that only the trunk sees are no part of it. Several
+    processes may share the folder.
+
+    Parameters
+    ----------
+    path : Path
+        Made when the first state is kept.
+    model : Mapping
+        What ``Folder.describe()`` says.
+    """
+
+    def __init__(self, path: Path, model: Mapping[str, Any]) -> None:
+        self.path = path
+        self._model = [model.get("fingerprint"), model.get("resolved_precision") or model.get("precision")]
+
+    def check(self) -> None:
+        """InputError if states cannot be kept there."""
+        place = self.path
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise InputError(f"{self.path}: states of the stem cannot be kept there. Give another --stem-cache.")
+
+    def key(self, record: Record) -> str:
+        """The name of the record's state, the same for records of the same chains."""
+        text = json.dumps([record.chains, *self._model, package_version()])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def get(self, record: Record) -> np.ndarray | None:
+        """The state (L, C_s) of a record, float32; None if there is none, or one that is damaged."""
+        try:
+            data = self._file(record).read_bytes()
+        except OSError:
+            return None
+        body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+        if hashlib.sha256(body).digest() != digest:
+            return None
+        state: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
+        return state if state.ndim == 2 and len(state) == record.num_tokens else None
+
+    def put(self, record: Record, state: np.ndarray) -> None:
+        """Keep a state (L, C_s), whole or not at all; OSError if it cannot be written."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        body = io.BytesIO()
+        np.save(body, np.asarray(state, np.float32), allow_pickle=False)
+        target = self._file(record)
+        partial = target.with_suffix(f".{os.getpid()}.partial")  # another process may write the same
+        try:
+            partial.write_bytes(body.getvalue() + hashlib.sha256(body.getvalue()).digest())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def drop(self, record: Record) -> None:
+        """Remove a record's state."""
+        self._file(record).unlink(missing_ok=True)
+
+    def _file(self, record: Record) -> Path:
+        return self.path / (self.key(record) + _ENDING)
