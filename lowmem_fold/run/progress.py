@@ -25,7 +25,11 @@ def relative_work(num_tokens: int, num_passes: int) -> float:
     a pass through the trunk 27 T (sequence track), T^2 (projections of the pair state) and T^3 / 640 (triangles).
     """
     t = float(num_tokens)
-    return 119 * t + num_passes * (27 * t + t**2 + t**3 / 640)
+    return _stem_work(num_tokens) + num_passes * (27 * t + t**2 + t**3 / 640)
+
+
+def _stem_work(num_tokens: int) -> float:
+    return 119.0 * num_tokens
 
 
 def result_text(line: Mapping[str, Any], width: int = 0) -> str:
@@ -43,7 +47,8 @@ def result_text(line: Mapping[str, Any], width: int = 0) -> str:
         return f"{start}  FAILED: {_shortened(str(line['reason']), _MAX_REASON)}"
     iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
     scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
-    text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}"
+    lower = f"  in {line['precision']}, a lower precision" if "precision" in line else ""
+    text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}{lower}"
     return f"{text}  SUSPECT: {_shortened(str(line['reason']), _MAX_REASON)}" if line["status"] == SUSPECT else text
 
 
@@ -55,6 +60,12 @@ class SilentProgress:
 
     def start(self, records: Sequence[Record], num_passes: int) -> None:
         """The records that are going to be folded are known."""
+
+    def stem_begins(self, records: Sequence[Record]) -> None:
+        """The stem is about to run for all of these, before their trunk does."""
+
+    def stem_ended(self, records: Sequence[Record]) -> None:
+        """What the stem makes of these is there."""
 
     def working_on(self, records: Sequence[Record]) -> None:
         """These are being folded now, in one batch."""
@@ -86,6 +97,7 @@ class Progress(SilentProgress):
         self._width = 0
         self._done = self._total = 0
         self._work_done = self._work_at_hand = 0.0
+        self._without_stem: set[str] = set()
 
     def loading(self, model: str) -> None:
         if self._stream.isatty():
@@ -97,6 +109,19 @@ class Progress(SilentProgress):
         self._width = max((len(record.id) for record in records), default=0)
         if records and self._stream.isatty():
             self._bar = self._new_bar(sum(self._work(record) for record in records))
+
+    def stem_begins(self, records: Sequence[Record]) -> None:
+        self._work_at_hand = sum(_stem_work(record.num_tokens) for record in records)
+        if self._bar is not None:
+            several = f"{len(records)} records" if len(records) > 1 else _shortened(records[0].id, 40)
+            self._bar.set_description_str(f"stem of {several}, {sum(record.length for record in records)} residues")
+
+    def stem_ended(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.id not in self._without_stem:
+                self._without_stem.add(record.id)
+                self._work_done += _stem_work(record.num_tokens)
+        self._move_to(self._work_done)
 
     def working_on(self, records: Sequence[Record]) -> None:
         self._work_at_hand = sum(self._work(record) for record in records)
@@ -116,7 +141,8 @@ class Progress(SilentProgress):
         self._move_to(self._work_done)
 
     def _work(self, record: Record) -> float:
-        return relative_work(record.num_tokens, self._passes)
+        stem = _stem_work(record.num_tokens) if record.id in self._without_stem else 0
+        return relative_work(record.num_tokens, self._passes) - stem
 
     def _move_to(self, work: float) -> None:
         if self._bar is not None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,8 @@ _DIGEST_BYTES = 32
 
 
 class StemCache:
-    """A folder with one file a sequence: its state (L, C_s) before the trunk, float32, as numpy writes it, and behind it
-    SHA-256 of all that, which numpy does not read.
+    """A folder with one file a sequence: its state (L, C_s) before the trunk, float32, as numpy writes it, and behind
+    that its SHA-256, which numpy does not read.
 
     The name of a file is a hash of all that decides what is in it: the chains, the model's fingerprint and precision,
     and the version of this package. Recycles and all else that only the trunk sees are no part of it. Several
@@ -85,6 +86,10 @@ class StemCache:
     def drop(self, record: Record) -> None:
         """Remove a record's state."""
         self._file(record).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def _file(self, record: Record) -> Path:
         return self.path / (self.key(record) + _ENDING)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from itertools import pairwise
 
 import pytest
 
-from lowmem_fold.run.batches import plan_batches
+from lowmem_fold.run.batches import longest_tokens, next_window, plan_batches
 from lowmem_fold.sequences import parse_sequence
 
 
@@ -41,3 +42,22 @@ def test_linkers_count():
     pair = [parse_sequence("A:A", "a"), parse_sequence("A:A", "b")]  # 27 tokens each
     assert [len(batch) for batch in plan_batches(pair, 53)] == [1, 1]
     assert [len(batch) for batch in plan_batches(pair, 54)] == [2]
+
+
+def test_windows_are_filled_in_order_and_never_empty():
+    batches = deque([[record] for record in records_of(40, 60, 1, 500, 30, 30)])
+    windows = []
+    while batches:
+        windows.append([record.id for batch in next_window(batches, 100) for record in batch])
+    assert windows == [["r0", "r1"], ["r2"], ["r3"], ["r4", "r5"]]
+
+
+def test_batches_stay_whole_in_windows():
+    batches = deque([records_of(10, 10), records_of(50), records_of(60, 60)])
+    assert [len(next_window(batches, 70)) for _ in range(2)] == [2, 1]
+    assert not batches
+
+
+@pytest.mark.parametrize(("lengths", "expected"), [([[30], [40]], 40), ([[30, 40], [45]], 50), ([[1] * 5], 3)], ids=str)
+def test_batch_counts_as_the_record_with_its_pairs(lengths, expected):
+    assert longest_tokens([records_of(*batch) for batch in lengths]) == expected

@@ -40,11 +40,15 @@ class Broken(io.StringIO):
         ({"peak_bytes": None}, "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s"),
         ({"mean_plddt": None, "ptm": None}, "r0    120 residues  pLDDT     ?  pTM     ?     12.3 s  peak 1.50 GiB"),
         (
+            {"precision": "int8"},
+            "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s  peak 1.50 GiB  in int8, a lower precision",
+        ),
+        (
             {"status": "failed", "reason": "out of memory: 9 GiB\nmore"},
             "r0    120 residues  FAILED: out of memory: 9 GiB",
         ),
     ],
-    ids=["one-chain", "complex", "no-meter", "not-finite", "failed"],
+    ids=["one-chain", "complex", "no-meter", "not-finite", "lower-precision", "failed"],
 )
 def test_line_of_a_record(changes, expected):
     assert result_text({**LINE, **changes}) == expected
@@ -106,3 +110,32 @@ def test_bar_moves_within_a_record_and_never_back():
     shown.append(progress._bar.n / progress._bar.total)
     progress.close()
     assert shown == pytest.approx([0.25, 0.5, 0.5, 0.75])
+
+
+def test_stem_phase_moves_the_bar_as_well():
+    bar, records = Terminal(), [parse_sequence("A" * 120, id) for id in ("r0", "r1")]
+    progress = Progress(io.StringIO(), bar)
+    progress.start(records, 4)
+    shown = []
+
+    def note() -> None:
+        shown.append(progress._bar.n / progress._bar.total)
+
+    progress.stem_begins(records)
+    progress.advanced(0.5)
+    note()
+    progress.stem_ended(records)
+    progress.stem_ended(records)  # once more, as after a placement that failed
+    note()
+    for record in records:
+        progress.working_on([record])
+        progress.advanced(0.5)
+        note()
+        progress.finished(record, {**LINE, "id": record.id})
+        note()
+    progress.close()
+    assert "stem of 2 records, 240 residues" in bar.getvalue()
+    stem = 119 * 120 / relative_work(120, 4)  # of a record's work
+    trunk = 1 - stem
+    expected = [stem / 2, stem, stem + trunk / 4, stem + trunk / 2, stem + 3 * trunk / 4, 1]
+    assert shown == pytest.approx(expected)
