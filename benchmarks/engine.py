@@ -33,11 +33,11 @@ from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.esmfold.structure import predict_structure
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
-from lowmem_fold.quantization.formats import DTYPES
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.memory.meters import peak_meter
+from lowmem_fold.quantization.formats import DTYPES
 
 RESULTS = Path(__file__).parent / "results" / "engine.jsonl"
 STOCK = "transformers EsmForProteinFolding"
@@ -109,7 +109,7 @@ def speed(lengths: tuple[int, ...] = (128, 256, 384), pairs: int = 7) -> Iterato
     resolved = {"weights": "random, full width", "reference": f"{STOCK}, chunk_size 64", **asdict(Tiling())}
     for length in lengths:
         record = random_record(length)
-        s = engine.initial_sequence_states(model, [record])[0]
+        (s,) = engine.initial_sequence_states(model, [record])
         z = initial_pair_state(model.trunk, record.residue_index, Tiling())
         seconds: dict[str, list[float]] = {f"{code}{part}_seconds": [] for code, part in product(CODES, PARTS)}
         for turn, part, code in product(range(pairs + 1), PARTS, CODES):

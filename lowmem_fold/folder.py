@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,19 +13,23 @@ import torch
 from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .errors import InputError
-from .esmfold.engine import FoldInput, FoldOutput, fold_batch
+from .esmfold.engine import FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
 from .esmfold.structure import atom14_positions
 from .esmfold.tiles import Tiling
 from .inventory import inventory
-from .loader import DTYPES, load_model
+from .loader import planned_model
+from .memory.budget import parse_memory
 from .precision import PARTS, Precision, parse_precision
 from .prediction import Prediction
+from .quantization.formats import DTYPES
 from .quantization.registry import unavailable
+from .residency import PLACEMENTS, Residency, load_placed, refusal
 from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
 from .run.options import DEFAULT_MODEL, RunOptions
 from .sequences import Record, parse_sequence, tokenize
+from .weight_files import WeightFiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +39,14 @@ __all__ = ["Folder", "chosen_precision", "description", "find_device", "load"]
 
 
 def load(
-    model: str = DEFAULT_MODEL, *, precision: str | Precision | None = None, device: str | torch.device = "auto"
+    model: str = DEFAULT_MODEL,
+    *,
+    precision: str | Precision | None = None,
+    device: str | torch.device = "auto",
+    placement: str | None = None,
+    memory: str | int | None = None,
+    host_memory: str | int | None = None,
+    length: int | None = None,
 ) -> Folder:
     """Load a model, each layer straight in the form that it is to have.
 
@@ -47,17 +60,33 @@ def load(
         `stem=int8,trunk=fp32,pair=bf16`; see `lowmem_fold.precision`. By default that of a quantized folder, else fp32.
     device : str or torch.device
         `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`: CUDA where there is one, else the CPU.
+    placement : str, optional
+        `resident`, `staged` or `streamed`: see `lowmem_fold.residency`. By default the first of these that fits
+        `memory`, or resident where no memory is given.
+    memory : str or int, optional
+        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. On a CPU:
+        anonymous memory. A fold that needs more is planned smaller, or refused.
+    host_memory : str or int, optional
+        What weights that wait beside a device may take there; by default what is free.
+    length : int, optional
+        Residues of the longest protein that will be folded; the placement is chosen for it. A longer one changes the
+        placement when it comes.
 
     Raises
     ------
     ModelError
         If the model cannot be had, or is not what its configuration says.
     InputError
-        If the device is not there, or the precision cannot be had on it or of this model.
+        If the device is not there, or precision or placement cannot be had on it or of this model, or nothing fits.
     """
     target = find_device(device)
     checkpoint, asked, resolved = chosen_precision(model, precision, target)
-    return Folder(load_model(checkpoint, resolved, target), checkpoint, asked)
+    if placement is not None and placement not in PLACEMENTS:
+        raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
+    host_bytes = None if host_memory is None else parse_memory(host_memory)
+    placement = placement or PLACEMENTS[0]
+    placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
+    return Folder(placed, checkpoint, asked, Weights(placement, residency, host_bytes))
 
 
 def chosen_precision(
@@ -131,31 +160,96 @@ def description(
     }
 
 
+@dataclass
+class Weights:
+    """Where a model's weights are, and what brings them. host_bytes: what they may take beside the device."""
+
+    placement: str
+    residency: Residency
+    host_bytes: int | None = None
+
+
 class Folder:
     """A model on its device. Made by `load`; `model` is the Hugging Face container of its weights."""
 
-    def __init__(self, model: EsmForProteinFolding, checkpoint: Checkpoint, precision: Precision | None = None) -> None:
+    def __init__(
+        self,
+        model: EsmForProteinFolding,
+        checkpoint: Checkpoint,
+        precision: Precision | None = None,
+        weights: Weights | None = None,
+    ) -> None:
         self.model = model
         self.checkpoint = checkpoint
         self.precision = precision or Precision()
+        self._weights = weights or Weights(PLACEMENTS[0], Residency.of(model))
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Where is computed."""
         return self.model.device
+
+    @property
+    def placement(self) -> str:
+        """Where the weights live: see `lowmem_fold.residency`."""
+        return self._weights.placement
+
+    @property
+    def placements(self) -> tuple[str, ...]:
+        """Those that model, precision and device can have, from the fastest to the smallest."""
+        planned = planned_model(self.checkpoint, self.precision.resolve(self.device))
+        files = WeightFiles(self.checkpoint.path)
+        return tuple(name for name in PLACEMENTS if not refusal(planned, files, name, self.device.type))
+
+    def place(self, placement: str) -> None:
+        """Give the weights up, and load them again in another placement.
+
+        Raises
+        ------
+        InputError
+            If model, precision and device cannot have it. Nothing has changed then.
+        """
+        if placement not in self.placements:
+            raise InputError(f"{self.checkpoint.name} as {self.precision} on {self.device} cannot be {placement}")
+        device, host_bytes = self.device, self._weights.host_bytes
+        self._weights.residency.release()
+        del self.model, self._weights
+        gc.collect()
+        self.model, residency = load_placed(
+            self.checkpoint, self.precision.resolve(device), device, placement, host_bytes
+        )
+        self._weights = Weights(placement, residency, host_bytes)
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
-        return description(self.model, self.checkpoint, self.precision, self.device)
+        return {
+            **description(self.model, self.checkpoint, self.precision, self.device),
+            "placement": self.placement,
+            "weights_wait_in": self._weights.residency.waits_in,
+        }
 
-    def fold(self, sequence: str | Record, **options: Any) -> Prediction:
-        """Fold one sequence; `:` parts chains. The options are those of `fold_batch`."""
-        return self.fold_batch([sequence], **options)[0]
+    def stem_states(self, sequences: Sequence[str | Record]) -> list[torch.Tensor]:
+        """Run the stem alone: for each record the sequence state (L, C_s) that the trunk begins with, float32, on the
+        CPU; L counts linkers. Each layer's weights are brought once, for all of them.
+
+        Raises
+        ------
+        InputError
+            If a sequence holds what is no residue.
+        """
+        inputs = [self._input(_record(sequence, index)) for index, sequence in enumerate(sequences)]
+        states = initial_sequence_states(self.model, inputs, self._weights.residency)
+        return [state.float().cpu() for state in states]
+
+    def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:
+        """Fold one sequence; `:` parts chains. states: what `stem_states` gave for it. Other options: `fold_batch`."""
+        return self.fold_batch([sequence], states=None if states is None else [states], **options)[0]
 
     def fold_batch(
         self,
         sequences: Sequence[str | Record],
         *,
+        states: Sequence[torch.Tensor] | None = None,
         num_recycles: int = 3,
         chunk_size: int | None = None,
         recycle_tolerance: float | None = None,
@@ -168,6 +262,8 @@ class Folder:
         ----------
         sequences : sequence of str or Record
             One-letter codes, `:` between chains. `U Z B O J` become X.
+        states : sequence of Tensor, optional
+            What `stem_states` gave for them: the stem is not run again.
         num_recycles : int
             Further passes after the first.
         chunk_size : int, optional
@@ -192,6 +288,8 @@ class Folder:
         outputs = fold_batch(
             self.model,
             inputs,
+            states=None if states is None else [state.to(self.device) for state in states],
+            weights=self._weights.residency,
             num_recycles=num_recycles,
             recycle_tolerance=recycle_tolerance,
             tiling=Tiling.for_device(self.device, chunk_size),

@@ -5,7 +5,7 @@ What is held at once is the model as far as it is built, and one layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from .checkpoint import Checkpoint
 from .errors import InputError, ModelError, first_line
 from .memory.heap import large_blocks_returned
 from .precision import Part, Precision, part_of
-from .quantization.formats import FORMATS
+from .quantization.formats import DTYPES, FORMATS
 from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
@@ -24,9 +24,8 @@ from .weight_files import WeightFiles
 if TYPE_CHECKING:
     from transformers import EsmConfig, EsmForProteinFolding
 
-__all__ = ["DTYPES", "load_model", "planned_model"]
+__all__ = ["Building", "load_model", "planned_model"]
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # Parts of ESM-2 that folding never runs; published checkpoints lack some.
 _UNUSED = ("esm.contact_head.",)
 # Buffers that are computed, which checkpoints may hold.
@@ -54,16 +53,9 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
         Files are damaged, or tensors are missing, not known or of another shape: names tensor and file.
     """
     with large_blocks_returned():  # from the start: free space in the heap would be used, and kept, whatever the limit
-        model, wanted = _skeleton(checkpoint, precision)
-        files = WeightFiles(checkpoint.path)
-        _check(files, model, wanted)
-        for name, module in list(model.named_modules()):
-            stored = wanted[name]
-            if isinstance(stored, Part):
-                _replace(model, name, _stored_linear(name, module, stored, files).to(device))
-            else:
-                _fill(name, module, stored, files, device)
-    return model.to(device).eval().requires_grad_(False)
+        building = Building(checkpoint, precision)
+        building.fill(building.open(), device)
+    return building.model
 
 
 def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProteinFolding:
@@ -81,15 +73,61 @@ def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProtein
     ModelError
         The configuration cannot be read.
     """
-    model, wanted = _skeleton(checkpoint, precision)
-    for name, module in list(model.named_modules()):
-        stored = wanted[name]
-        if isinstance(stored, Part):
-            _replace(model, name, _empty_linear(module, stored))
-        else:
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(stored)
-    return model
+    building = Building(checkpoint, precision)
+    building.plan()
+    return building.model
+
+
+class Building:
+    """A model on its way: at first without bytes and in no form, as its configuration says. Errors as `load_model`.
+
+    Attributes
+    ----------
+    model : EsmForProteinFolding
+        For inference; buffers are there, in float32.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
+        self._checkpoint = checkpoint
+        self.model = _empty_model(checkpoint).eval().requires_grad_(False)
+        linears = (name for name, module in self.model.named_modules() if isinstance(module, nn.Linear))
+        precision.check_globs(linears)
+        self._wanted = {name: _wanted(name, module, precision) for name, module in self.model.named_modules()}
+        _check_widths(self.model, self._wanted)
+
+    def open(self) -> WeightFiles:
+        """The files, which hold all tensors that the model is made of, and no others."""
+        files = WeightFiles(self._checkpoint.path)
+        _check(files, self.model, self._wanted)
+        return files
+
+    def plan(self, prefix: str = "") -> None:
+        """Give the modules under a name the form in which they are wanted, on the meta device."""
+        for name, module in self._modules(prefix):
+            stored = self._wanted[name]
+            if isinstance(stored, Part):
+                _replace(self.model, name, _empty_linear(module, stored))
+            else:
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(stored)
+
+    def fill(self, files: WeightFiles, device: torch.device, prefix: str = "", but: Sequence[str] = ()) -> None:
+        """Give the modules under a name, but for those under the names of `but`, their weights on a device."""
+        for name, module in self._modules(prefix):
+            if any(_under(name, other) for other in but):
+                continue
+            stored = self._wanted[name]
+            if isinstance(stored, Part):
+                _replace(self.model, name, _stored_linear(name, module, stored, files).to(device))
+            else:
+                _fill(name, module, stored, files, device)
+
+    def _modules(self, prefix: str) -> list[tuple[str, nn.Module]]:
+        return [(name, module) for name, module in self.model.named_modules() if _under(name, prefix)]
+
+
+def _under(name: str, prefix: str) -> bool:
+    return not prefix or f"{name}.".startswith(f"{prefix}.")
 
 
 def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
@@ -98,17 +136,6 @@ def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
     bias = None if module.bias is None else torch.empty(module.out_features, device="meta")
     compute = DTYPES[policy.compute or "fp32"]
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
-
-
-def _skeleton(
-    checkpoint: Checkpoint, precision: Precision
-) -> tuple[EsmForProteinFolding, dict[str, Part | torch.dtype]]:
-    """The model without its weights, and how those of each module are to be kept."""
-    model = _empty_model(checkpoint)
-    precision.check_globs(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
-    wanted = {name: _wanted(name, module, precision) for name, module in model.named_modules()}
-    _check_widths(model, wanted)
-    return model, wanted
 
 
 def _empty_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
@@ -212,7 +239,7 @@ def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, device: torch.device) -> None:
-    """Give a module its own parameters; what no file holds and nothing reads is zero."""
+    """Give a module its own parameters, where what no file holds and nothing reads is zero; its buffers are moved."""
     for key, empty in list(module.named_parameters(recurse=False)):
         full = f"{name}.{key}" if name else key
         value: Tensor
@@ -221,6 +248,8 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
         else:
             value = torch.zeros(empty.shape, dtype=dtype, device=device)
         setattr(module, key, nn.Parameter(value, requires_grad=False))
+    for key, buffer in list(module.named_buffers(recurse=False)):
+        setattr(module, key, buffer.to(device))
 
 
 @contextmanager

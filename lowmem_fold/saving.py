@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from .checkpoint import POLICY_FILE, POLICY_VERSION, Checkpoint
 from .errors import InputError
 from .inventory import inventory, weight_tensors
-from .loader import DTYPES
 from .precision import Precision
-from .quantization.formats import FORMATS
+from .quantization.formats import DTYPES, FORMATS
 from .quantization.stored import StoredLinear
 from .versions import environment_versions
 

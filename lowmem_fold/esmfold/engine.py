@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,7 +19,10 @@ from .structure import Structure, predict_structure
 from .tiles import Tiling, tiles
 from .trunk import initial_pair_state, recycle_pair_state, run_block
 
-__all__ = ["Fold", "FoldInput", "FoldOutput", "fold_batch", "initial_sequence_states", "one_pass"]
+__all__ = ["Fold", "FoldInput", "FoldOutput", "Weights", "fold_batch", "initial_sequence_states", "one_pass"]
+
+GROUP_RESIDUES = 1024
+"""Residues that the stem computes at once: its products gain nothing from more, and each takes 40 kB in ESM-2 3B."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,21 @@ class FoldOutput:
     distogram_logits: Tensor | None = None
 
 
+class Weights(Protocol):
+    """What brings the layers of the stem and the blocks of the trunk: see `residency`. Each begins a phase."""
+
+    def stem(self) -> Iterable[nn.Module]: ...
+
+    def trunk(self) -> Iterable[nn.Module]: ...
+
+
 @torch.no_grad()
 def fold_batch(
     model: nn.Module,
     records: Sequence[FoldInput],
     *,
+    states: Sequence[Tensor] | None = None,
+    weights: Weights | None = None,
     num_recycles: int = 3,
     recycle_tolerance: float | None = None,
     tiling: Tiling | None = None,
@@ -67,6 +81,8 @@ def fold_batch(
     """Folds records side by side; each result equals that of folding it alone.
 
     model: a Hugging Face `EsmForProteinFolding`; its modules are read, its forward pass is not run.
+    states: what `initial_sequence_states` gives for the records, if the stem has run already.
+    weights: by default the layers are there.
     num_recycles: further passes after the first.
     recycle_tolerance: a record stops recycling when the root mean square change of its CA distances between two passes
         falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
@@ -75,14 +91,17 @@ def fold_batch(
 
     Raises `InputError` where a pair state stored in float16 leaves its range.
     """
-    tiling, storage = tiling or Tiling.for_device(model.device), storage or PairStorage()
-    states = initial_sequence_states(model, records)
+    tiling, storage = tiling or Tiling.for_device(records[0].aatype.device), storage or PairStorage()
+    if states is None:
+        states = initial_sequence_states(model, records, weights)
     folds = [Fold(record, state, storage) for record, state in zip(records, states, strict=True)]
+    blocks = None if weights is None else weights.trunk()
     for number in range(num_recycles + 1):
         active = [fold for fold in folds if not fold.converged]
         if not active:
             break
-        one_pass(model.trunk, active, tiling, recycle_tolerance, _within(progress, number, num_recycles + 1))
+        told = _within(progress, number, num_recycles + 1)
+        one_pass(model.trunk, active, tiling, recycle_tolerance, told, blocks)
     outputs = []
     for fold in folds:
         outputs.append(_confidence(model, fold, tiling, keep_pae, keep_pair_state, keep_distogram))
@@ -95,12 +114,35 @@ def _within(progress: Callable[[float], None] | None, number: int, passes: int) 
     return None if progress is None else lambda part: progress((number + part) / passes)
 
 
-def initial_sequence_states(model: nn.Module, records: Sequence[FoldInput]) -> list[Tensor]:
-    """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected."""
-    s = model.esm_s_mlp(mixed_states(model, [record.aatype for record in records]))
+@torch.no_grad()
+def initial_sequence_states(
+    model: nn.Module, records: Sequence[FoldInput], weights: Weights | None = None
+) -> list[Tensor]:
+    """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected.
+
+    Each layer of the stem is visited once, for all records; short ones are computed together.
+    """
+    groups = list(_groups([record.aatype for record in records]))
+    mixed = mixed_states(model, groups, None if weights is None else weights.stem())
+    return [state for parts in zip(mixed, groups, strict=True) for state in _projected(model, *parts)]
+
+
+def _groups(aatypes: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours, as many as have no more residues together than fill a matrix product."""
+    group: list[Tensor] = []
+    for aatype in aatypes:
+        if group and sum(map(len, group)) + len(aatype) > GROUP_RESIDUES:
+            yield group
+            group = []
+        group.append(aatype)
+    yield group
+
+
+def _projected(model: nn.Module, mixed: Tensor, aatypes: Sequence[Tensor]) -> list[Tensor]:
+    s = model.esm_s_mlp(mixed)
     if model.config.esmfold_config.embed_aa:
-        s += model.embedding(torch.cat([record.aatype for record in records]))
-    return list(s.split([len(record.aatype) for record in records]))
+        s += model.embedding(torch.cat(list(aatypes)))
+    return list(s.split([len(aatype) for aatype in aatypes]))
 
 
 @dataclass
@@ -140,11 +182,13 @@ def one_pass(
     tiling: Tiling,
     tolerance: float | None = None,
     progress: Callable[[float], None] | None = None,
+    blocks: Iterable[nn.Module] | None = None,
 ) -> None:
-    """One pass through the trunk for records side by side; changes their states."""
+    """One pass through the trunk for records side by side; changes their states. blocks: those of the trunk as they
+    come; by default as they are there."""
     s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
     pairs, operand = [fold.z for fold in folds], folds[0].storage.operand
-    for number, block in enumerate(trunk.blocks, start=1):
+    for number, block in enumerate(trunk.blocks if blocks is None else blocks, start=1):
         s = run_block(block, s, pairs, tiling, operand)
         if progress is not None:
             progress(number / len(trunk.blocks))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,25 +19,46 @@ def language_model_tokens(model: nn.Module, aatype: Tensor) -> Tensor:
     )
 
 
-def mixed_states(model: nn.Module, aatypes: Sequence[Tensor]) -> Tensor:
-    """Softmax-weighted sum (T, D) over the embedding and all layers' states, for the packed residues of all records.
+def mixed_states(
+    model: nn.Module, groups: Sequence[Sequence[Tensor]], layers: Iterable[nn.Module] | None = None
+) -> list[Tensor]:
+    """For each group of records the softmax-weighted sum (T, D) over the embedding and all layers' states, of their
+    packed residues.
 
     A running sum: the states of 37 layers are never held together. Stock: `compute_language_model_representations`.
+
+    groups: residue types (L,) of the records of each. A group is computed at once; each layer is visited once.
+    layers: those of the model as they come; by default as they are there.
     """
     esm = model.esm
     weights = model.esm_s_combine.softmax(0)
-    tokens = [language_model_tokens(model, aatype) for aatype in aatypes]
-    lengths = [len(t) for t in tokens]
-    h = torch.cat([esm.embeddings(t[None], attention_mask=torch.ones_like(t)[None])[0] for t in tokens])
-    cos, sin = _rotary_tables(esm, lengths, h)
-    mixed = weights[0] * h.to(weights.dtype)
-    layers = esm.encoder.layer
-    for depth, layer in enumerate(layers, start=1):
-        h = _layer(layer, h, cos, sin, lengths)
-        last = depth == len(layers)
-        state = esm.encoder.emb_layer_norm_after(h) if last and esm.encoder.emb_layer_norm_after else h
-        mixed.addcmul_(state.to(mixed.dtype), weights[depth])
-    return torch.cat([record[1:-1] for record in mixed.split(lengths)])
+    packs = [_Packed(model, aatypes, weights[0]) for aatypes in groups]
+    depth = len(esm.encoder.layer)
+    for number, layer in enumerate(esm.encoder.layer if layers is None else layers, start=1):
+        for pack in packs:
+            pack.h = _layer(layer, pack.h, pack.cos, pack.sin, pack.lengths)
+            state = esm.encoder.emb_layer_norm_after(pack.h) if number == depth and _has_last_norm(esm) else pack.h
+            pack.mixed.addcmul_(state.to(pack.mixed.dtype), weights[number])
+    return [torch.cat([record[1:-1] for record in pack.mixed.split(pack.lengths)]) for pack in packs]
+
+
+class _Packed:
+    """Records that follow one another in one matrix: their states `h` (T, D), and the sum of these so far."""
+
+    cos: Tensor | None
+    sin: Tensor | None
+
+    def __init__(self, model: nn.Module, aatypes: Sequence[Tensor], weight: Tensor) -> None:
+        esm = model.esm
+        tokens = [language_model_tokens(model, aatype) for aatype in aatypes]
+        self.lengths = [len(t) for t in tokens]
+        self.h = torch.cat([esm.embeddings(t[None], attention_mask=torch.ones_like(t)[None])[0] for t in tokens])
+        self.cos, self.sin = _rotary_tables(esm, self.lengths, self.h)
+        self.mixed = weight * self.h.to(weight.dtype)
+
+
+def _has_last_norm(esm: nn.Module) -> bool:
+    return esm.encoder.emb_layer_norm_after is not None
 
 
 def _rotary_tables(esm: nn.Module, lengths: Sequence[int], h: Tensor) -> tuple[Tensor, Tensor] | tuple[None, None]:

@@ -36,7 +36,7 @@ from torch import Tensor
 
 from . import bnb, llm_int8
 
-__all__ = ["FORMATS", "Format", "group_size", "packed", "row_blocks"]
+__all__ = ["DTYPES", "FORMATS", "Format", "group_size", "packed", "row_blocks"]
 
 # Weights unpacked at a time (8 MiB in float32): memory of this size is used again by the next block, where that of a
 # whole large matrix comes fresh from the system each time.
@@ -272,3 +272,6 @@ FORMATS: dict[str, Format] = {
         NormalFloat("bnb-nf4"),
     )
 }
+
+DTYPES = {name: stored.dtype for name, stored in FORMATS.items() if type(stored) is Plain}
+"""The formats that are dtypes, in which products are computed too."""

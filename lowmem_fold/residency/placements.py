@@ -1,0 +1,171 @@
+"""The placements, which of them a model can have, and the bytes that each holds.
+
+A model has two stacks of layers: those of the stem and the blocks of the trunk. The rest (embeddings, structure
+module, heads) is 1 % of ESMFold v1 and always on the device.
+
+| placement | on the device while the stem runs | while the trunk runs |
+|---|---|---|
+| resident | all | all |
+| staged | the stem | the trunk |
+| streamed | two layers | two blocks |
+
+What is not on the device waits in host memory, pinned if it can be, or in the file. On a CPU it waits in the file
+alone: a tensor that the file holds as it is to be used is read through the mapped file, whose pages the system takes
+back when it needs them, and costs nothing; others are converted when they arrive. So
+
+| weights | on a CPU | on a GPU |
+|---|---|---|
+| fp32, fp16, bf16 | any placement | any placement |
+| quantized at loading | resident | any placement (they wait in host memory) |
+| a folder of `lowmem-fold quantize` | any placement | any placement |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..inventory import weight_tensors
+from ..quantization.formats import DTYPES
+from ..quantization.stored import StoredLinear
+from ..weight_files import WeightFiles
+
+__all__ = [
+    "PLACEMENTS",
+    "Held",
+    "WeightLayout",
+    "held_bytes",
+    "layer_tensors",
+    "name_in_files",
+    "refusal",
+    "stacks",
+    "waits_in_files",
+    "weight_layout",
+]
+
+#: From the fastest to the smallest.
+PLACEMENTS = ("resident", "staged", "streamed")
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Bytes of a model's weights in the form in which they are used.
+
+    Attributes
+    ----------
+    fixed : int
+        Of all that is no layer of a stack.
+    stem, trunk : tuple of int
+        Of each layer of the stem and each block of the trunk.
+    stem_converted, trunk_converted : tuple of int
+        The part of these that the file holds in another dtype.
+    """
+
+    fixed: int
+    stem: tuple[int, ...]
+    trunk: tuple[int, ...]
+    stem_converted: tuple[int, ...]
+    trunk_converted: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes of weights on the device in each phase, and in host memory beside it."""
+
+    stem: int
+    trunk: int
+    host: int
+
+
+def held_bytes(layout: WeightLayout, placement: str, device_type: str) -> Held:
+    """What a placement holds. The host's part is nothing where layers wait in the file instead."""
+    total = layout.fixed + sum(layout.stem) + sum(layout.trunk)
+    if placement == "resident":
+        return Held(total, total, 0)
+    on_cpu = device_type == "cpu"
+    stem, trunk = (layout.stem_converted, layout.trunk_converted) if on_cpu else (layout.stem, layout.trunk)
+    waiting = 0 if on_cpu else total - layout.fixed
+    if placement == "staged":
+        return Held(layout.fixed + sum(stem), layout.fixed + sum(trunk), waiting)
+    return Held(layout.fixed + 2 * max(stem), layout.fixed + 2 * max(trunk), waiting)
+
+
+def weight_layout(planned: nn.Module, files: WeightFiles | None = None) -> WeightLayout:
+    """Of a model as `planned_model` makes it.
+
+    files: the checkpoint; without one, that of `facebook/esmfold_v1` is meant: the stem in float16, the rest in
+    float32, nothing quantized.
+    """
+    stem, trunk = stacks(planned)
+    of_stem, of_trunk = (tuple(_layer_bytes(layer) for _, layer in layers) for layers in (stem, trunk))
+    total = sum(tensor.nbytes for _, _, tensors in weight_tensors(planned) for tensor in tensors.values())
+    return WeightLayout(
+        total - sum(of_stem) - sum(of_trunk),
+        of_stem,
+        of_trunk,
+        tuple(_converted_bytes(name, layer, files) for name, layer in stem),
+        tuple(_converted_bytes(name, layer, files) for name, layer in trunk),
+    )
+
+
+def stacks(model: nn.Module) -> tuple[list[tuple[str, nn.Module]], list[tuple[str, nn.Module]]]:
+    """Names and modules of the stem's layers and of the trunk's blocks."""
+    stem = [(f"esm.encoder.layer.{i}", layer) for i, layer in enumerate(model.esm.encoder.layer)]
+    trunk = [(f"trunk.blocks.{i}", block) for i, block in enumerate(model.trunk.blocks)]
+    return stem, trunk
+
+
+def layer_tensors(prefix: str, layer: nn.Module) -> Iterator[tuple[str, str, nn.Module, Tensor]]:
+    """Each tensor of a layer's weights: the name of its module in the model, its own name, module, tensor."""
+    for name, module, tensors in weight_tensors(layer):
+        for key, tensor in tensors.items():
+            yield f"{prefix}.{name}" if name else prefix, key, module, tensor
+
+
+def name_in_files(name: str, key: str, module: nn.Module) -> str:
+    """What a checkpoint calls a tensor if it holds it: a plain matrix is a `weight` there."""
+    plain = isinstance(module, StoredLinear) and module.format in DTYPES and key == "data"
+    return f"{name}.{'weight' if plain else key}"
+
+
+def refusal(planned: nn.Module, files: WeightFiles, placement: str, device_type: str) -> str | None:
+    """Why a model cannot have a placement, with what to do; None if it can."""
+    if placement == "resident" or device_type != "cpu" or waits_in_files(planned, files):
+        return None
+    return (
+        f"on a CPU, {placement} weights are read from the file in the form in which it holds them, and these are to be "
+        "quantized: write them first (lowmem-fold quantize) and give that folder as the model, or place them resident"
+    )
+
+
+def waits_in_files(planned: nn.Module, files: WeightFiles) -> bool:
+    """Whether the files hold every tensor of the stacks, in this dtype or another."""
+    return all(
+        name_in_files(name, key, module) in files
+        for layers in stacks(planned)
+        for prefix, layer in layers
+        for name, key, module, _ in layer_tensors(prefix, layer)
+    )
+
+
+def _layer_bytes(layer: nn.Module) -> int:
+    return sum(tensor.nbytes for *_, tensor in layer_tensors("", layer))
+
+
+def _converted_bytes(prefix: str, layer: nn.Module, files: WeightFiles | None) -> int:
+    return sum(
+        tensor.nbytes
+        for name, key, module, tensor in layer_tensors(prefix, layer)
+        if _dtype_in_files(name, key, module, files) != tensor.dtype
+    )
+
+
+def _dtype_in_files(name: str, key: str, module: nn.Module, files: WeightFiles | None) -> torch.dtype | None:
+    full = name_in_files(name, key, module)
+    if files is not None:
+        return files.get(full).dtype if full in files else None
+    published = torch.float16 if name.startswith("esm.") else torch.float32
+    return published if full.endswith((".weight", ".bias")) else None
