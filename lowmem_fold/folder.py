@@ -228,9 +228,12 @@ class Folder:
             "weights_wait_in": self._weights.residency.waits_in,
         }
 
-    def stem_states(self, sequences: Sequence[str | Record]) -> list[torch.Tensor]:
+    def stem_states(
+        self, sequences: Sequence[str | Record], *, progress: Callable[[float], None] | None = None
+    ) -> list[torch.Tensor]:
         """Run the stem alone: for each record the sequence state (L, C_s) that the trunk begins with, float32, on the
-        CPU; L counts linkers. Each layer's weights are brought once, for all of them.
+        CPU; L counts linkers. Each layer's weights are brought once, for all of them. progress: called after each with
+        the part, 0 to 1, that is done.
 
         Raises
         ------
@@ -238,7 +241,7 @@ class Folder:
             If a sequence holds what is no residue.
         """
         inputs = [self._input(_record(sequence, index)) for index, sequence in enumerate(sequences)]
-        states = initial_sequence_states(self.model, inputs, self._weights.residency)
+        states = initial_sequence_states(self.model, inputs, self._weights.residency, progress)
         return [state.float().cpu() for state in states]
 
     def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:

@@ -116,14 +116,18 @@ def _within(progress: Callable[[float], None] | None, number: int, passes: int) 
 
 @torch.no_grad()
 def initial_sequence_states(
-    model: nn.Module, records: Sequence[FoldInput], weights: Weights | None = None
+    model: nn.Module,
+    records: Sequence[FoldInput],
+    weights: Weights | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Tensor]:
     """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected.
 
-    Each layer of the stem is visited once, for all records; short ones are computed together.
+    Each layer of the stem is visited once, for all records; short ones are computed together. progress: called after
+    each with the part that is done.
     """
     groups = list(_groups([record.aatype for record in records]))
-    mixed = mixed_states(model, groups, None if weights is None else weights.stem())
+    mixed = mixed_states(model, groups, None if weights is None else weights.stem(), progress)
     return [state for parts in zip(mixed, groups, strict=True) for state in _projected(model, *parts)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,10 @@ def language_model_tokens(model: nn.Module, aatype: Tensor) -> Tensor:
 
 
 def mixed_states(
-    model: nn.Module, groups: Sequence[Sequence[Tensor]], layers: Iterable[nn.Module] | None = None
+    model: nn.Module,
+    groups: Sequence[Sequence[Tensor]],
+    layers: Iterable[nn.Module] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Tensor]:
     """For each group of records the softmax-weighted sum (T, D) over the embedding and all layers' states, of their
     packed residues.
@@ -29,6 +32,7 @@ def mixed_states(
 
     groups: residue types (L,) of the records of each. A group is computed at once; each layer is visited once.
     layers: those of the model as they come; by default as they are there.
+    progress: called after each layer with the part that is done.
     """
     esm = model.esm
     weights = model.esm_s_combine.softmax(0)
@@ -39,6 +43,8 @@ def mixed_states(
             pack.h = _layer(layer, pack.h, pack.cos, pack.sin, pack.lengths)
             state = esm.encoder.emb_layer_norm_after(pack.h) if number == depth and _has_last_norm(esm) else pack.h
             pack.mixed.addcmul_(state.to(pack.mixed.dtype), weights[number])
+        if progress is not None:
+            progress(number / depth)
     return [torch.cat([record[1:-1] for record in pack.mixed.split(pack.lengths)]) for pack in packs]
 
 
