@@ -88,6 +88,7 @@ def test_a_card_computes_in_half_precision(
 
 @pytest.mark.parametrize("text", ["bf16", "int8,pair=bf16", "operand=bf16", "stem=int8/bf16"])
 def test_turing_has_no_bf16(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     with pytest.raises(InputError, match="Tesla T4 has no bf16"):
