@@ -183,10 +183,11 @@ def _default_compute(name: str, weights: str, device: torch.device) -> str:
 
 
 def _has_bf16(device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True
+    """Of a card that is not here, for which a plan may be made, that it has."""
     import torch
 
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return True
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 

@@ -62,8 +62,8 @@ def _quantized(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _columns(is_outlier: Tensor) -> Tensor:
-    """Columns with an outlier; none among fake tensors, which hold no values: a plan counts no outliers."""
-    if isinstance(is_outlier, FakeTensor):
+    """Columns with an outlier; none among tensors that hold no values: a plan counts no outliers."""
+    if is_outlier.is_meta or isinstance(is_outlier, FakeTensor):
         return is_outlier.new_empty(0, dtype=torch.int64)
     return is_outlier.any(dim=0).nonzero().view(-1)
 

@@ -1,0 +1,1 @@
+"""What a fold will take, told before it runs: memory from the engine's own code, seconds from the machine's speed."""
