@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import platform
-import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
 
-from .errors import LowmemFoldError, ModelError
+from .errors import InputError, LowmemFoldError
 from .log import logging_to
-from .memory.exhaustion import is_out_of_memory
+from .memory.budget import parse_memory
+from .memory.exhaustion import capacity_text, is_out_of_memory, others_text, release_memory
+from .memory.limit import enforced
 from .memory.meters import peak_meter
-from .run.batches import plan_batches
+from .run.batches import WINDOW_TOKENS, longest_tokens, next_window, plan_batches
+from .run.budget import smallest_budget_text
 from .run.checks import check_output, check_unlocked
+from .run.ladder import Folds, Ladder, NoRoomError, Rung
 from .run.options import RunOptions, differing_settings, known_settings, result_settings
-from .run.output import LOG, OutputFolder
+from .run.output import LOG, STEM, OutputFolder
 from .run.progress import SilentProgress
+from .run.stem_cache import StemCache
+from .run.stem_phase import Stem, StemPhase
 from .run.stopping import StopSignals
 from .run.table import FAILED, OK, SUSPECT
 from .versions import environment_versions
@@ -35,25 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "fold_records"]
 
 _log = logging.getLogger(__name__)
-
-
-class Folds(Protocol):
-    """What a run needs of a loaded model: ``lowmem_fold.Folder`` has it."""
-
-    def fold(
-        self, sequence: Record, *, num_recycles: int, chunk_size: int | None, recycle_tolerance: float | None
-    ) -> Prediction: ...
-
-    def fold_batch(
-        self,
-        sequences: Sequence[Record],
-        *,
-        num_recycles: int,
-        chunk_size: int | None,
-        recycle_tolerance: float | None,
-    ) -> list[Prediction]: ...
-
-    def describe(self) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -70,12 +57,15 @@ class RunSummary:
         Not folded; the reason is in ``scores.jsonl``, the traceback in the log.
     skipped : list of str
         Finished before.
+    lowered : list of str
+        Written, but folded in a lower precision than asked for, as ``RunOptions.allow_precision`` let them be.
     """
 
     folded: list[str] = field(default_factory=list)
     suspect: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    lowered: list[str] = field(default_factory=list)
 
 
 def fold_records(
@@ -100,8 +90,8 @@ def fold_records(
         Made if it is not there.
     options : RunOptions, optional
     load : callable, optional
-        ``load(model, precision=..., device=...)`` as ``lowmem_fold.load``, which is the default. Called when all else
-        is checked, and not at all when every record is finished.
+        As ``lowmem_fold.load``, which is the default. Called when all else is checked, and not at all when every record
+        is finished; again where memory is short and ``RunOptions.allow_precision`` has a lower precision.
     progress : SilentProgress, optional
         Nothing is shown without it.
     stops : StopSignals, optional
@@ -124,20 +114,25 @@ def fold_records(
     output = OutputFolder(out)
     check_output(output, records, options, known_settings(options))
     check_unlocked(output)
-    if _all_finished(output, records, options):
+    if options.stem_cache is not None:
+        StemCache(Path(options.stem_cache), {}).check()
+    todo = _likely_unfinished(output, records, options)
+    if not todo:
         with output.opened():
             output.repair_table()
+            rmtree(output.path / STEM, ignore_errors=True)
         return RunSummary(skipped=[record.id for record in records])
     progress = progress or SilentProgress()
     progress.loading(options.model)
-    folder = _load(load, options)
-    model = folder.describe()
-    settings = result_settings(options, model)
-    check_output(output, records, options, settings)
-    with output.opened(), logging_to(output.path / LOG):
-        check_output(output, records, options, settings)  # another run may have ended here since
-        run = _Run(folder, str(model.get("device", "cpu")), output, options, progress, stops or StopSignals())
-        return run.fold(records, _config(settings, options, model))
+    with _budget(options):
+        ladder = _ladder(load or _default_load(), options, todo)
+        model = ladder.model().describe()
+        settings = result_settings(options, model)
+        check_output(output, records, options, settings)
+        with output.opened(), logging_to(output.path / LOG):
+            check_output(output, records, options, settings)  # another run may have ended here since
+            run = _Run(ladder, model, output, options, progress, stops or StopSignals())
+            return run.fold(records, _config(settings, options, model))
 
 
 class _Run:
@@ -145,19 +140,21 @@ class _Run:
 
     def __init__(
         self,
-        folder: Folds,
-        device: str,
+        ladder: Ladder,
+        model: Mapping[str, Any],
         output: OutputFolder,
         options: RunOptions,
         progress: SilentProgress,
         stops: StopSignals,
     ) -> None:
-        self._folder = folder
+        self._ladder = ladder
         self._output = output
         self._options = options
         self._progress = progress
         self._stops = stops
-        self._device = device
+        self._device = str(model.get("device", "cpu"))
+        self._cache = StemCache(Path(options.stem_cache or output.path / STEM), model)
+        self._stem = StemPhase(ladder, self._cache, self._device, progress, stops)
         self._summary = RunSummary()
 
     def fold(self, records: Sequence[Record], config: Mapping[str, Any]) -> RunSummary:
@@ -168,9 +165,11 @@ class _Run:
             self._output.begin(config)
         _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), dict(settings))
         self._progress.start(todo, self._options.num_recycles + 1)
+        _log.info("memory: %s", capacity_text(self._device))
+        batches = deque(plan_batches(todo, self._options.max_tokens_per_batch))
         try:
-            for batch in plan_batches(todo, self._options.max_tokens_per_batch):
-                self._fold_batch(batch)
+            while batches:
+                self._fold_window(next_window(batches, WINDOW_TOKENS if self._two_phases else 0))
         except KeyboardInterrupt as stop:
             _log.info("stopped by %s with %d of %d folded", stop or "Ctrl-C", len(self._summary.folded), len(todo))
             raise
@@ -179,55 +178,90 @@ class _Run:
             raise
         finally:
             self._progress.close()
+        rmtree(self._output.path / STEM, ignore_errors=True)
         _log.info("end: %d folded, %d failed", len(self._summary.folded), len(self._summary.failed))
         return self._summary
 
-    def _fold_batch(self, batch: Sequence[Record]) -> None:
+    @property
+    def _two_phases(self) -> bool:
+        """Whether the stem runs for many records first: where its weights have to be brought, or others may use what it
+        makes."""
+        return self._options.stem_cache is not None or self._ladder.top.placement != "resident"
+
+    def _fold_window(self, window: Sequence[Sequence[Record]]) -> None:
+        stems = self._stem.run([record for batch in window for record in batch]) if self._two_phases else {}
+        for batch in window:
+            self._fold_batch(batch, stems)
+
+    def _fold_batch(self, batch: Sequence[Record], stems: Mapping[str, Stem]) -> None:
         self._progress.working_on(batch)
-        predictions, notes = self._attempt(batch)
+        predictions, notes = self._attempt(batch, stems)
         self._stops.check()
         if predictions is not None:
             with self._stops.held():  # a stop waits for the whole batch: all of it is computed
                 for record, prediction in zip(batch, predictions, strict=True):
-                    self._save(record, prediction, notes)
+                    self._save(record, prediction, _with_stem(notes, stems.get(record.id)))
         elif len(batch) > 1:
             _log.warning("the batch of %d is folded one by one", len(batch))
             for record in batch:
-                self._fold_batch([record])
+                self._fold_batch([record], stems)
         else:
             self._save_failure(batch[0], notes)
 
-    def _attempt(self, batch: Sequence[Record]) -> tuple[list[Prediction] | None, dict[str, Any]]:
-        """Predictions, or None; and what is noted of the attempt. The error is let go of: it holds the tensors."""
-        failure: dict[str, Any] = {}
-        predictions = None
-        meter = peak_meter(self._device)
+    def _attempt(
+        self, batch: Sequence[Record], stems: Mapping[str, Stem]
+    ) -> tuple[list[Prediction] | None, dict[str, Any]]:
+        """Predictions, or None; and what is noted of them. The error is let go of: it holds the tensors."""
         start = time.perf_counter()
-        with meter:
-            try:
-                predictions = self._predict(batch)
-            except Exception as error:
-                _log.error("%s failed\n%s", ", ".join(record.id for record in batch), traceback.format_exc().rstrip())
-                failure = {"reason": _reason(error), "error_type": type(error).__name__}
-        if failure:
-            _release_memory()
-        notes = {
+        try:
+            if len(batch) == 1:
+                ladder = self._ladder.fold(batch[0], lambda model, rung: self._predict(model, rung, batch, stems))
+            else:
+                top = self._ladder.top
+                ladder = self._predict(self._ladder.model(), top, batch, stems), {**top.notes, "attempts": 1}
+        except Exception as error:
+            _log.error("%s failed\n%s", ", ".join(record.id for record in batch), traceback.format_exc().rstrip())
+            failure = self._failure(batch, error)
+        else:
+            (predictions, measured), notes = ladder
+            return predictions, {**notes, **measured, "device": self._device}
+        release_memory()
+        return None, {**failure, "seconds": round(time.perf_counter() - start, 3), "device": self._device}
+
+    def _predict(
+        self, model: Folds, rung: Rung, batch: Sequence[Record], stems: Mapping[str, Stem]
+    ) -> tuple[list[Prediction], dict[str, Any]]:
+        """Predictions, and what was measured."""
+        keywords = {
+            **self._options.fold_keywords,
+            "chunk_size": rung.chunk_size,
+            "progress": self._progress.advanced,
+        }
+        # A stem in the precision asked for is no part of a fold in a lower one.
+        states = [stems[record.id].state for record in batch if record.id in stems and rung.precision is None]
+        whole = len(states) == len(batch)
+        start = time.perf_counter()
+        with peak_meter(self._device) as meter:
+            if len(batch) == 1:
+                predictions = [model.fold(batch[0], states=states[0] if whole else None, **keywords)]
+            else:
+                predictions = model.fold_batch(batch, states=states if whole else None, **keywords)
+        if len(predictions) != len(batch):
+            raise RuntimeError(f"{len(batch)} records were folded together, and {len(predictions)} results came back")
+        return predictions, {
             "seconds": round((time.perf_counter() - start) / len(batch), 3),
             "batch_records": len(batch),
             "peak_bytes": meter.peak_bytes,
             "peak_meter": meter.name,
-            "device": self._device,
         }
-        return predictions, {**failure, **notes}
 
-    def _predict(self, batch: Sequence[Record]) -> list[Prediction]:
-        keywords = {**self._options.fold_keywords, "progress": self._progress.advanced}
-        if len(batch) == 1:
-            return [self._folder.fold(batch[0], **keywords)]
-        predictions = self._folder.fold_batch(batch, **keywords)
-        if len(predictions) != len(batch):
-            raise RuntimeError(f"{len(batch)} records were folded together, and {len(predictions)} results came back")
-        return predictions
+    def _failure(self, batch: Sequence[Record], error: Exception) -> dict[str, Any]:
+        if not isinstance(error, NoRoomError):
+            return {"reason": _reason(error), "error_type": type(error).__name__}
+        tried = f"{error.attempts} attempts, the last: {error.rung}"
+        budget = smallest_budget_text(batch[0], self._options)
+        reason = f"out of memory ({tried}){budget}{others_text(self._device)}: {error}"
+        return {"reason": reason, "error_type": error.error_type, "attempts": error.attempts}
 
     def _save(self, record: Record, prediction: Prediction, notes: Mapping[str, Any]) -> None:
         problems = prediction.problems()
@@ -238,7 +272,11 @@ class _Run:
         except LowmemFoldError as error:  # the structure does not fit the format
             self._save_failure(record, {**notes, "reason": str(error), "error_type": type(error).__name__})
             return
+        if self._options.stem_cache is None:
+            self._cache.drop(record)
         self._summary.folded.append(record.id)
+        if "precision" in notes:
+            self._summary.lowered.append(record.id)
         if problems:
             self._summary.suspect.append(record.id)
         self._tell(record, line)
@@ -254,29 +292,44 @@ class _Run:
         self._progress.finished(record, line)
 
 
-def _all_finished(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> bool:
-    """Whether nothing is left to fold, as far as that can be known without the model."""
+def _with_stem(notes: Mapping[str, Any], stem: Stem | None) -> dict[str, Any]:
+    """Notes of a record whose stem has run before, with its part."""
+    if stem is None:
+        return dict(notes)
+    peaks = [peak for peak in (notes["peak_bytes"], stem.peak_bytes) if peak is not None]
+    return {**notes, "seconds": round(notes["seconds"] + stem.seconds, 3), "peak_bytes": max(peaks, default=None)}
+
+
+def _likely_unfinished(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> Sequence[Record]:
+    """What is left to fold, as far as that can be known without the model: all of it where it cannot."""
     config = output.read_config() if output.path.is_dir() else None
     if config is None or options.overwrite:
-        return False
+        return records
     stored, known = config["settings"], known_settings(options)
     if stored.get("model") != options.model or differing_settings(stored, known):
-        return False
-    return not output.unfinished(records, options, stored)
+        return records
+    return output.unfinished(records, options, stored)
 
 
-def _load(load: Callable[..., Folds] | None, options: RunOptions) -> Folds:
+def _ladder(load: Callable[..., Folds], options: RunOptions, records: Sequence[Record]) -> Ladder:
+    """With room for the longest record; where the budget has none for that, for the shortest: the others are tried."""
+    batches = plan_batches(records, options.max_tokens_per_batch)
+    longest, shortest = longest_tokens(batches), min(record.num_tokens for record in records)
     try:
-        return (load or _default_load())(options.model, precision=options.precision, device=options.device)
-    except LowmemFoldError:
-        raise
-    except Exception as error:
-        if not is_out_of_memory(error):
+        return Ladder(load, options, longest)
+    except InputError:
+        if options.memory is None or shortest == longest:
             raise
-        text = (
-            f"{options.model}: its weights do not fit into the memory of --device {options.device} ({_reason(error)})."
-        )
-        raise ModelError(text) from None
+    return Ladder(load, options, shortest)
+
+
+def _budget(options: RunOptions) -> AbstractContextManager[None]:
+    """Holds `--memory` where the device has memory of its own."""
+    if options.memory is None or options.device in ("cpu", "mps"):
+        return nullcontext()
+    from .folder import find_device
+
+    return enforced(find_device(options.device), parse_memory(options.memory))
 
 
 def _default_load() -> Callable[..., Folds]:
@@ -291,6 +344,11 @@ def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str
         "settings": dict(settings),
         "options": {
             "device": options.device,
+            "memory": options.memory,
+            "host_memory": options.host_memory,
+            "placement": options.placement,
+            "allow_precision": list(options.allow_precision),
+            "stem_cache": options.stem_cache,
             "chunk_size": options.chunk_size,
             "max_tokens_per_batch": options.max_tokens_per_batch,
             "format": options.format,
@@ -330,12 +388,3 @@ def _reason(error: Exception) -> str:
     if is_out_of_memory(error):
         return f"out of memory: {first}"
     return first if isinstance(error, LowmemFoldError) else f"{type(error).__name__}: {first}"
-
-
-def _release_memory() -> None:
-    """After a failure: tensors in reference cycles, and blocks that the allocator of a device keeps."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        with suppress(RuntimeError):  # a device that an error has left broken raises it again
-            torch.cuda.empty_cache()

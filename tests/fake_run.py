@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lowmem_fold.errors import InputError
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.residues import existing_atoms
 from lowmem_fold.sequences import Record, parse_sequence
@@ -42,6 +43,22 @@ def helix(record: Record, **changes: Any) -> Prediction:
     return Prediction(**{**fields, **changes})
 
 
+WEIGHTS = {"fp32": 100, "int8": 50, "int4": 30}
+HELD = {"resident": 1.0, "staged": 0.6, "streamed": 0.1}
+PER_TOKEN = {None: 1.0, 16: 0.8, 4: 0.6}
+
+
+def needed(precision: str, placement: str, tokens: int = 0, chunk_size: int | None = None) -> float:
+    """Memory that the fake model takes: of its weights, and of a fold."""
+    return WEIGHTS[precision] * HELD[placement] + PER_TOKEN[chunk_size] * tokens
+
+
+def fake_state(record: Record) -> np.ndarray:
+    """What the fake stem makes of a record: (L, 2), the letters of its chains."""
+    letters = np.frombuffer(("G" * 25).join(record.chains).encode(), np.uint8)
+    return np.stack([letters, letters**2], axis=1).astype(np.float32)
+
+
 class FakeFolder:
     """What a run needs of a model.
 
@@ -49,52 +66,91 @@ class FakeFolder:
     ----------
     before : callable, optional
         Called with each record before it is folded; may raise.
+    before_batch, before_stem : callable, optional
+        Called with the records of a batch, and of those whose stem is to run.
     changes : dict, optional
         Fields of the predictions that differ, by id.
+    placements : sequence of str
+        Those that it can have; it is loaded in the first one.
+    capacity : float
+        Of the memory that `needed` is measured by.
     """
 
     def __init__(
         self,
         model: str = "facebook/esmfold_v1",
         *,
-        device: str = "cpu",
         before: Callable[[Record], object] = lambda record: None,
         before_batch: Callable[[Sequence[Record]], object] = lambda records: None,
+        before_stem: Callable[[Sequence[Record]], object] = lambda records: None,
         changes: dict[str, dict[str, Any]] | None = None,
         fingerprint: str = "f00d",
+        placements: Sequence[str] = ("resident",),
+        capacity: float = float("inf"),
     ) -> None:
         self.model = model
+        self.precision, self.placement, self.placements = "fp32", placements[0], tuple(placements)
         self.folded: list[list[str]] = []
+        self.stem: list[list[str]] = []
         self.keywords: list[dict[str, Any]] = []
-        self._before, self._before_batch = before, before_batch
+        self.loads: list[dict[str, Any]] = []
+        self.tried: list[str] = []
+        self.capacity = capacity
+        self._before, self._before_batch, self._before_stem = before, before_batch, before_stem
         self._changes = changes or {}
         self._fingerprint = fingerprint
 
-    def load(self, model: str, *, precision: str | None, device: str) -> FakeFolder:
+    def load(self, model: str, *, precision: str | None, placement: str | None, **options: Any) -> FakeFolder:
         """Stands for ``lowmem_fold.load``."""
-        self.model = model
+        self.loads.append({"precision": precision, "placement": placement, **options})
+        self.model, self.precision = model, precision or "fp32"
+        self.place(placement or self.placements[0])
         return self
+
+    def place(self, placement: str) -> None:
+        if placement not in self.placements:
+            raise InputError(f"no {placement}")
+        self._take(needed(self.precision, placement), f"{self.precision} {placement}")
+        self.placement = placement
+
+    def stem_states(self, sequences: Sequence[Record], *, progress: Callable[[float], None]) -> list[np.ndarray]:
+        self._before_stem(sequences)
+        self.stem.append([record.id for record in sequences])
+        progress(1.0)
+        return [fake_state(record) for record in sequences]
 
     def fold(self, sequence: Record, **options: Any) -> Prediction:
         self._before(sequence)
-        self._note([sequence], options)
+        self._note([sequence], [options["states"]] if options["states"] is not None else None, options)
         return helix(sequence, **self._changes.get(sequence.id, {}))
 
     def fold_batch(self, sequences: Sequence[Record], **options: Any) -> list[Prediction]:
         self._before_batch(sequences)
-        self._note(sequences, options)
+        self._note(sequences, options["states"], options)
         return [helix(record, **self._changes.get(record.id, {})) for record in sequences]
 
     def describe(self) -> dict[str, Any]:
         return {
             "model": self.model,
             "fingerprint": self._fingerprint,
-            "precision": "fp32",
-            "resolved_precision": "fp32",
+            "precision": self.precision,
+            "resolved_precision": self.precision,
             "device": "cpu",
         }
 
-    def _note(self, records: Sequence[Record], options: dict[str, Any]) -> None:
+    def _take(self, amount: float, what: str) -> None:
+        if amount > self.capacity:
+            self.tried.append(f"{what}: no")
+            raise MemoryError(f"{amount:.0f} of {self.capacity:.0f}")
+        self.tried.append(what)
+
+    def _note(self, records: Sequence[Record], states: Sequence[Any] | None, options: dict[str, Any]) -> None:
+        for record, state in zip(records, states or [], strict=bool(states)):
+            assert np.array_equal(np.asarray(state), fake_state(record))
+        tokens, chunk_size = sum(record.num_tokens for record in records), options["chunk_size"]
+        amount = needed(self.precision, self.placement, tokens, chunk_size)
+        names = "+".join(record.id for record in records)
+        self._take(amount, f"{names} {self.precision} {self.placement} {chunk_size}")
         self.folded.append([record.id for record in records])
         self.keywords.append(options)
 

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.folding import fold_records, is_out_of_memory
+from lowmem_fold.folding import fold_records
+from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.progress import SilentProgress
 
@@ -45,6 +46,12 @@ def by_id(out: Path) -> dict[str, dict]:
 
 def names(out: Path) -> set[str]:
     return {path.name for path in out.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def no_planner(monkeypatch):
+    """The planner takes seconds, and knows nothing of a fake model."""
+    monkeypatch.setattr("lowmem_fold.folding.smallest_budget_text", lambda record, options: "")
 
 
 # What is written
@@ -99,7 +106,7 @@ def test_options_reach_the_model(tmp_path):
     fold_records(make_records(4), tmp_path, RunOptions(num_recycles=1, recycle_tolerance=0.5), load=folder.load)
     (keywords,) = folder.keywords
     assert callable(keywords.pop("progress"))
-    assert keywords == {"num_recycles": 1, "recycle_tolerance": 0.5, "chunk_size": None}
+    assert keywords == {"num_recycles": 1, "recycle_tolerance": 0.5, "chunk_size": None, "states": None}
 
 
 def test_each_record_is_whole_before_the_next_begins(tmp_path):
@@ -146,7 +153,8 @@ def test_failure_of_one_record_does_not_stop_the_others(tmp_path):
     assert (summary.folded, summary.failed) == (["r0", "r2"], ["r1"])
     line = by_id(tmp_path)["r1"]
     assert (line["status"], line["error_type"], line["length"]) == ("failed", "RuntimeError", 5)
-    assert line["reason"].startswith("out of memory: ") and "99 bytes" in line["reason"]
+    assert line["reason"].startswith("out of memory (2 attempts, the last: resident, blocks of 4 rows): ")
+    assert "99 bytes" in line["reason"]
     log = (tmp_path / "lowmem_fold.log").read_text()
     assert "Traceback" in log and "can't allocate memory" in log
 
@@ -196,7 +204,7 @@ def test_out_of_memory_is_told_from_other_errors(error, expected):
 
 
 def test_model_that_does_not_fit_is_no_traceback(tmp_path):
-    def load(model, precision, device):
+    def load(model, **options):
         raise MemoryError
 
     with pytest.raises(ModelError, match=r"esmfold_v1: its weights do not fit"):
@@ -235,7 +243,7 @@ def test_finished_records_are_skipped_and_the_model_is_not_loaded_for_nothing(tm
     assert (folder.folded, summary.skipped) == ([["r2"]], ["r0", "r1"])
     assert (tmp_path / "scores.jsonl").read_bytes().startswith(before)
 
-    def load(model, precision, device):
+    def load(model, **options):
         raise AssertionError("loaded")
 
     assert fold_records(third, tmp_path, load=load).skipped == ["r0", "r1", "r2"]

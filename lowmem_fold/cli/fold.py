@@ -183,6 +183,8 @@ def _report(summary: RunSummary, number: int, out: Path) -> None:
     }
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     print(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}", flush=True)
+    if summary.lowered:
+        _tell(f"in a LOWER PRECISION, as memory was short: {_listed(summary.lowered)}")
     if summary.suspect:
         _tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {_listed(summary.suspect)}")
     if summary.failed:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
     from ..sequences import Record
 
-__all__ = ["CONFIG", "LOG", "TABLE", "OutputFolder", "StoredResult"]
+__all__ = ["CONFIG", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
 
 CONFIG, TABLE, LOG = "config.json", "scores.jsonl", "lowmem_fold.log"
 #: Files are made in here, beside their place, and moved there when they are whole.
 PARTIAL = ".lowmem_fold.partial"
+#: The stem's states of a run that is on its way, or was killed.
+STEM = ".lowmem_fold.stem"
 SCHEMA = 1
 
 _SCORES = ".scores.json"
@@ -108,7 +110,10 @@ class OutputFolder:
         return [
             record
             for record in records
-            if not (self._is_same(results.get(record.id), record, wanted) and self._has_files(record.id, options))
+            if not (
+                self._is_same(results.get(record.id), record, wanted, options.allow_precision)
+                and self._has_files(record.id, options)
+            )
         ]
 
     @contextlib.contextmanager
@@ -207,8 +212,11 @@ class OutputFolder:
         return all(path.is_file() and path.stat().st_size > 0 for path in paths)
 
     @staticmethod
-    def _is_same(result: StoredResult | None, record: Record, wanted: str) -> bool:
-        return result is not None and (result.settings_id, result.sequence) == (wanted, record.sequence)
+    def _is_same(result: StoredResult | None, record: Record, wanted: str, lower: Sequence[str]) -> bool:
+        """lower: precisions that the run would step down to; a result in another one is not what it would make."""
+        if result is None or (result.settings_id, result.sequence) != (wanted, record.sequence):
+            return False
+        return result.line.get("precision") in (None, *lower)
 
 
 def _read_result(path: Path) -> StoredResult | None:

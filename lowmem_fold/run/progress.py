@@ -47,8 +47,7 @@ def result_text(line: Mapping[str, Any], width: int = 0) -> str:
         return f"{start}  FAILED: {_shortened(str(line['reason']), _MAX_REASON)}"
     iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
     scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
-    lower = f"  in {line['precision']}, a lower precision" if "precision" in line else ""
-    text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}{lower}"
+    text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}{_attempts(line)}"
     return f"{text}  SUSPECT: {_shortened(str(line['reason']), _MAX_REASON)}" if line["status"] == SUSPECT else text
 
 
@@ -192,6 +191,15 @@ def _seconds(seconds: float) -> str:
 def _peak(line: Mapping[str, Any]) -> str:
     peak = line.get("peak_bytes")
     return "" if peak is None else f"  peak {peak / _GIB:.2f} GiB"
+
+
+def _attempts(line: Mapping[str, Any]) -> str:
+    """How a record was folded that did not fit at first."""
+    lower = f", in {line['precision']}, a lower precision" if "precision" in line else ""
+    if line.get("attempts", 1) == 1 and not lower:
+        return ""
+    blocks = "" if line["chunk_size"] is None else f", blocks of {line['chunk_size']} rows"
+    return f"  attempt {line['attempts']}: {line['placement']}{blocks}{lower}"
 
 
 def _shortened(text: str, most: int) -> str:

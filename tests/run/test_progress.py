@@ -40,15 +40,20 @@ class Broken(io.StringIO):
         ({"peak_bytes": None}, "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s"),
         ({"mean_plddt": None, "ptm": None}, "r0    120 residues  pLDDT     ?  pTM     ?     12.3 s  peak 1.50 GiB"),
         (
-            {"precision": "int8"},
-            "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s  peak 1.50 GiB  in int8, a lower precision",
+            {"attempts": 2, "placement": "staged", "chunk_size": None},
+            "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s  peak 1.50 GiB  attempt 2: staged",
+        ),
+        (
+            {"attempts": 9, "placement": "streamed", "chunk_size": 4, "precision": "int8"},
+            "r0    120 residues  pLDDT  83.3  pTM 0.812     12.3 s  peak 1.50 GiB"
+            "  attempt 9: streamed, blocks of 4 rows, in int8, a lower precision",
         ),
         (
             {"status": "failed", "reason": "out of memory: 9 GiB\nmore"},
             "r0    120 residues  FAILED: out of memory: 9 GiB",
         ),
     ],
-    ids=["one-chain", "complex", "no-meter", "not-finite", "lower-precision", "failed"],
+    ids=["one-chain", "complex", "no-meter", "not-finite", "second-attempt", "lower-precision", "failed"],
 )
 def test_line_of_a_record(changes, expected):
     assert result_text({**LINE, **changes}) == expected

@@ -1,0 +1,313 @@
+"""The ladder that a run steps down when memory runs out: lower blocks, smaller placements, then allowed precisions."""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ..errors import LowmemFoldError, ModelError, first_line
+from ..memory.exhaustion import is_out_of_memory, release_memory
+from .options import PLACEMENTS, RunOptions
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
+    from ..sequences import Record
+
+__all__ = ["Folds", "Ladder", "NoRoomError", "Rung"]
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+BLOCK_HEIGHTS = (16, 4)
+"""Rows of a block, one after the other, where none were asked for. Below 4 a block is next to nothing."""
+
+
+class Folds(Protocol):
+    """What a run needs of a loaded model: ``lowmem_fold.Folder`` has it."""
+
+    @property
+    def placement(self) -> str: ...
+
+    @property
+    def placements(self) -> Sequence[str]: ...
+
+    def place(self, placement: str) -> None: ...
+
+    def stem_states(self, sequences: Sequence[Record], *, progress: Callable[[float], None]) -> Sequence[Any]: ...
+
+    def fold(
+        self,
+        sequence: Record,
+        *,
+        states: Any,
+        num_recycles: int,
+        chunk_size: int | None,
+        recycle_tolerance: float | None,
+        progress: Callable[[float], None],
+    ) -> Prediction: ...
+
+    def fold_batch(
+        self,
+        sequences: Sequence[Record],
+        *,
+        states: Any,
+        num_recycles: int,
+        chunk_size: int | None,
+        recycle_tolerance: float | None,
+        progress: Callable[[float], None],
+    ) -> list[Prediction]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to fold.
+
+    Attributes
+    ----------
+    precision : str or None
+        None: that which the run asks for.
+    placement : str
+    chunk_size : int or None
+        Rows of a block; None: from the engine's byte budget.
+    """
+
+    precision: str | None
+    placement: str
+    chunk_size: int | None
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a record's line says of it; the precision only if it is a lower one."""
+        lower = {} if self.precision is None else {"precision": self.precision}
+        return {"placement": self.placement, "chunk_size": self.chunk_size, **lower}
+
+    def __str__(self) -> str:
+        blocks = "" if self.chunk_size is None else f", blocks of {self.chunk_size} rows"
+        return f"{self.placement}{blocks}{'' if self.precision is None else f', {self.precision}'}"
+
+
+class NoRoomError(MemoryError):
+    """Every rung was too high for a record.
+
+    Attributes
+    ----------
+    attempts : int
+    rung : Rung
+        The last.
+    error_type : str
+        Of the last error.
+    """
+
+    def __init__(self, attempts: int, rung: Rung, error_type: str, text: str) -> None:
+        super().__init__(text)
+        self.attempts, self.rung, self.error_type = attempts, rung, error_type
+
+
+class Ladder:
+    """A model that gives way when memory runs out.
+
+    A placement that a record needed stays for those after it, unless the record fitted nowhere. Block heights and a
+    lower precision are for one record; but where one was folded at last, no other of its length or more is tried on the
+    rungs that were too high for it.
+
+    Parameters
+    ----------
+    load : callable
+        As ``lowmem_fold.load``.
+    options : RunOptions
+    length : int
+        Tokens of the longest record.
+
+    Raises
+    ------
+    InputError, ModelError
+        As ``load``; ModelError too if the weights fit in no placement.
+    """
+
+    def __init__(self, load: Callable[..., Folds], options: RunOptions, length: int) -> None:
+        self._load, self._options, self._length = load, options, length
+        self._folder: Folds | None = None
+        self._precision: str | None = None  # of the model that is loaded; None: what the run asks for
+        self._starts: dict[str | None, str | None] = {}  # by precision: where records begin, None if it cannot be had
+        self._placements: dict[str | None, Sequence[str]] = {}
+        self._not_to_be_had: set[tuple[str | None, str]] = set()
+        self._too_high: dict[Rung, int] = {}  # and the tokens of the shortest record that it was too high for
+        self._last = ("", "")  # kind and first line of the last error: an error itself may hold tensors
+        self._enter(None)
+
+    @property
+    def top(self) -> Rung:
+        """Where the next record begins."""
+        return Rung(None, str(self._starts[None]), self._options.chunk_size)
+
+    def model(self) -> Folds:
+        """The model in the precision that the run asks for, in the present placement."""
+        return self._at(self.top)
+
+    def lower_placement(self) -> bool:
+        """Step down to the next placement that can be had, for good; False if there is none."""
+        for placement in self._below(None):
+            if self._can_be_had(Rung(None, placement, None)):
+                self._settle(placement)
+                return True
+        return False
+
+    def fold(self, record: Record, attempt: Callable[[Folds, Rung], _T]) -> tuple[_T, dict[str, Any]]:
+        """Try to fold a record in one way after the other.
+
+        Parameters
+        ----------
+        record : Record
+        attempt : callable
+            Folds it with the model, in blocks as the rung has them. If its error is want of memory, the next rung is
+            tried; all that the attempt made must be free when its error is.
+
+        Returns
+        -------
+        result : Any
+            What ``attempt`` returned.
+        notes : dict
+            The rung that worked, and ``attempts``.
+
+        Raises
+        ------
+        NoRoomError
+            If every rung was too high.
+        Exception
+            Any other error of ``attempt``.
+        """
+        too_high: list[Rung] = []
+        for rung in self._rungs(record):
+            if not self._can_be_had(rung):
+                continue
+            try:
+                result = attempt(self._at(rung), rung)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._give_way(error, f"{record.id}: out of memory ({rung})")
+                too_high.append(rung)
+            else:
+                return result, {**self._worked(record, rung, too_high).notes, "attempts": len(too_high) + 1}
+            release_memory()
+        raise NoRoomError(len(too_high), rung, *self._last)
+
+    def _worked(self, record: Record, rung: Rung, too_high: Sequence[Rung]) -> Rung:
+        """The rung as it was: a model may have changed its placement by itself, to keep to its budget."""
+        assert self._folder is not None
+        rung = replace(rung, placement=self._folder.placement)
+        for each in too_high:
+            self._too_high[each] = min(record.num_tokens, self._too_high.get(each, record.num_tokens))
+        if rung != self.top:
+            _log.warning("%s: folded at attempt %d (%s)", record.id, len(too_high) + 1, rung)
+        if rung.precision is None and rung.placement != self._starts[None]:
+            self._settle(rung.placement)
+        return rung
+
+    def _settle(self, placement: str) -> None:
+        _log.warning("memory is short: weights are %s from here on, no longer %s", placement, self._starts[None])
+        self._starts[None] = placement
+
+    def _rungs(self, record: Record) -> Iterator[Rung]:
+        """From where the run stands. Each is made when those before it have failed: a lower precision is loaded for it.
+
+        Low blocks are slow, and free little beside what a lower placement frees: there heights begin anew.
+        """
+        hopeful = False
+        for precision in (None, *self._options.allow_precision):
+            for placement in self._ways(precision):
+                for height in self._heights(record):
+                    rung = Rung(precision, placement, height)
+                    if record.num_tokens < self._too_high.get(rung, math.inf):
+                        hopeful = True
+                        yield rung
+        if not hopeful:  # what worked for another record cannot be had any more
+            yield rung
+
+    def _heights(self, record: Record) -> list[int | None]:
+        if self._options.chunk_size is not None:
+            return [self._options.chunk_size]
+        return [None, *(height for height in BLOCK_HEIGHTS if height < record.num_tokens)]
+
+    def _ways(self, precision: str | None) -> Iterator[str]:
+        """The placements in which a record is tried in this precision."""
+        if precision not in self._starts:
+            try:
+                self._enter(precision)
+            except LowmemFoldError as error:
+                self._starts[precision] = None
+                self._give_way(error, f"there is no {precision}")
+        start = self._starts[precision]
+        if start is not None:
+            yield start
+            yield from self._below(precision)
+
+    def _below(self, precision: str | None) -> list[str]:
+        """The placements below that in which records begin; those that the model can have, as soon as it was loaded."""
+        if precision not in self._placements and self._folder is not None and self._precision == precision:
+            self._placements[precision] = self._folder.placements
+        have = list(self._placements.get(precision, PLACEMENTS))
+        below = have[have.index(str(self._starts[precision])) + 1 :]
+        return [placement for placement in below if (precision, placement) not in self._not_to_be_had]
+
+    def _can_be_had(self, rung: Rung) -> bool:
+        try:
+            self._at(rung)
+        except Exception as error:
+            if not (is_out_of_memory(error) or isinstance(error, LowmemFoldError)):
+                raise
+            self._not_to_be_had.add((rung.precision, rung.placement))
+            self._give_way(error, f"the weights cannot be had ({rung})")
+        else:
+            return True
+        release_memory()
+        return False
+
+    def _at(self, rung: Rung) -> Folds:
+        """The model as the rung has it. What could not be placed is given up: it would be no model."""
+        folder, self._folder = self._folder, None
+        if folder is None or self._precision != rung.precision:
+            if folder is not None:
+                del folder
+                release_memory()
+            folder = self._load(self._options.model, **self._keywords(rung.precision, rung.placement))
+            self._precision = rung.precision
+        elif folder.placement != rung.placement:
+            folder.place(rung.placement)
+        self._folder = folder
+        return folder
+
+    def _enter(self, precision: str | None) -> None:
+        """Load the model in this precision, in the placement asked for, or else in the next that it fits in."""
+        if self._folder is not None:
+            self._folder = None
+            release_memory()
+        asked = self._options.placement
+        for placement in (asked, *PLACEMENTS[PLACEMENTS.index(asked or PLACEMENTS[0]) + 1 :]):
+            try:
+                self._folder = self._load(self._options.model, **self._keywords(precision, placement))
+            except Exception as error:
+                refused = placement != asked and isinstance(error, LowmemFoldError)
+                if not (refused or is_out_of_memory(error)):
+                    raise
+                self._give_way(error, f"the weights do not fit ({placement or 'the fastest placement'})")
+            else:
+                self._precision, self._starts[precision] = precision, self._folder.placement
+                return
+            release_memory()
+        where = f"the memory of --device {self._options.device}"
+        raise ModelError(f"{self._options.model}: its weights do not fit into {where} ({self._last[1]}).")
+
+    def _keywords(self, precision: str | None, placement: str | None) -> dict[str, Any]:
+        lower = {} if precision is None else {"precision": precision}
+        return {**self._options.load_keywords, **lower, "placement": placement, "length": self._length}
+
+    def _give_way(self, error: BaseException, what: str) -> None:
+        _log.warning("%s\n%s", what, traceback.format_exc().rstrip())
+        self._last = type(error).__name__, first_line(error)
