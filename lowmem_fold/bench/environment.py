@@ -12,7 +12,7 @@ from typing import Any
 from ..memory.capacity import host_capacity
 from ..versions import environment_versions, installed_version
 
-__all__ = ["describe_environment"]
+__all__ = ["cpu_model", "describe_environment"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BACK_ENDS = ("optimum-quanto", "bitsandbytes")
@@ -47,10 +47,11 @@ def _cpu() -> dict[str, Any]:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"model": _cpu_model(), "cores": cores, "torch_threads": torch.get_num_threads()}
+    return {"model": cpu_model(), "cores": cores, "torch_threads": torch.get_num_threads()}
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor's name, as the system tells it."""
     if _CPUINFO.exists():
         found = re.search(r"^model name\s*:\s*(.+)$", _CPUINFO.read_text(), re.MULTILINE)
         if found:
