@@ -223,6 +223,8 @@ class Ladder:
         for precision in (None, *self._options.allow_precision):
             for placement in self._ways(precision):
                 for height in self._heights(record):
+                    if (precision, placement) in self._not_to_be_had:
+                        break
                     rung = Rung(precision, placement, height)
                     if record.num_tokens < self._too_high.get(rung, math.inf):
                         hopeful = True
@@ -245,6 +247,7 @@ class Ladder:
                 self._give_way(error, f"there is no {precision}")
         start = self._starts[precision]
         if start is not None:
+            self._not_to_be_had.discard((precision, start))  # it could be had once
             yield start
             yield from self._below(precision)
 

@@ -1,0 +1,201 @@
+"""The steps down when memory runs out, with a model whose memory is a number."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.run.ladder import Ladder, NoRoomError, Rung
+from lowmem_fold.run.options import RunOptions
+
+from ..fake_run import FakeFolder, make_records, needed
+
+ALL = ("resident", "staged", "streamed")
+
+
+def ladder_of(folder: FakeFolder, **options) -> Ladder:
+    return Ladder(folder.load, RunOptions(**options), 100)
+
+
+def fold(ladder: Ladder, record):
+    """What worked, and its notes; the prediction is the rung."""
+
+    def attempt(model, rung):
+        model.fold(record, states=None, chunk_size=rung.chunk_size)
+        return rung
+
+    return ladder.fold(record, attempt)
+
+
+def test_rungs_are_tried_in_order_and_none_below_what_works(tmp_path) -> None:
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "streamed", 150, 16))
+    (record,) = make_records(150)
+    rung, notes = fold(ladder_of(folder, allow_precision=("int8",)), record)
+    assert rung == Rung(None, "streamed", 16)
+    assert notes == {"placement": "streamed", "chunk_size": 16, "attempts": 8}
+    expected = [f"r0 fp32 {placement} {height}: no" for placement in ALL for height in (None, 16, 4)][:8]
+    expected[-1] = "r0 fp32 streamed 16"
+    assert [what for what in folder.tried if what.startswith("r0")] == expected
+
+
+def test_smallest_step_that_does_is_taken() -> None:
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "resident", 100, 16))
+    assert fold(ladder_of(folder), make_records(100)[0])[1] == {
+        "placement": "resident",
+        "chunk_size": 16,
+        "attempts": 2,
+    }
+
+
+def test_placement_stays_and_block_height_does_not() -> None:
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "staged", 100, 4))
+    ladder = ladder_of(folder)
+    long, short, longer = make_records(100, 20, 101)
+    assert fold(ladder, long)[0] == Rung(None, "staged", 4)
+    assert fold(ladder, short)[0] == Rung(None, "staged", None)
+    folder.tried.clear()
+    assert fold(ladder, long)[1] == {"placement": "staged", "chunk_size": 4, "attempts": 1}  # it is known what it needs
+    assert folder.tried == ["r0 fp32 staged 4"]
+    assert fold(ladder, longer)[1] == {"placement": "streamed", "chunk_size": None, "attempts": 2}
+
+
+@pytest.mark.parametrize(("allowed", "worked"), [((), None), (("int8",), "int8"), (("int8", "int4"), "int8")], ids=str)
+def test_lower_precision_only_if_allowed(allowed, worked) -> None:
+    folder = FakeFolder(placements=("resident",), capacity=needed("int8", "resident", 60))
+    ladder = ladder_of(folder, allow_precision=allowed)
+    (record,) = make_records(60)
+    if worked is None:
+        with pytest.raises(NoRoomError):
+            fold(ladder, record)
+        assert all("fp32" in what for what in folder.tried)
+    else:
+        assert fold(ladder, record)[1] == {
+            "placement": "resident",
+            "chunk_size": None,
+            "precision": worked,
+            "attempts": 4,
+        }
+
+
+def test_lower_precision_is_for_one_record_and_those_as_long() -> None:
+    folder = FakeFolder(placements=("resident",), capacity=110)
+    ladder = ladder_of(folder, allow_precision=("int8",))
+    long, short, longer = make_records(50, 10, 55)
+    assert fold(ladder, long)[0].precision == "int8"
+    assert fold(ladder, short)[1] == {"placement": "resident", "chunk_size": None, "attempts": 1}
+    assert folder.precision == "fp32"
+    folder.tried.clear()
+    assert fold(ladder, longer)[1]["attempts"] == 1
+    assert folder.tried == ["int8 resident", "r2 int8 resident None"]
+
+
+def test_precision_that_cannot_be_had_is_passed_over() -> None:
+    folder = FakeFolder(placements=("resident",), capacity=110)
+
+    def load(model, *, precision, **options):
+        if precision == "int8":
+            raise InputError("no quanto here")
+        return folder.load(model, precision=precision, **options)
+
+    ladder = Ladder(load, RunOptions(allow_precision=("int8", "int4")), 100)
+    for record in make_records(60, 65):
+        assert fold(ladder, record)[0].precision == "int4"
+
+
+def test_record_that_fits_nowhere_leaves_the_others_where_they_were() -> None:
+    folder = FakeFolder(placements=ALL, capacity=130)
+    ladder = ladder_of(folder)
+    huge, short = make_records(1000, 20)
+    with pytest.raises(NoRoomError, match="MemoryError: 610 of 130") as caught:
+        fold(ladder, huge)
+    assert (caught.value.attempts, caught.value.error_type) == (9, "MemoryError")
+    assert caught.value.rung == Rung(None, "streamed", 4)
+    assert fold(ladder, short)[1] == {"placement": "resident", "chunk_size": None, "attempts": 1}
+
+
+def test_block_height_that_was_asked_for_stays() -> None:
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "staged", 100, 16))
+    assert fold(ladder_of(folder, chunk_size=16), make_records(100)[0])[1] == {
+        "placement": "staged",
+        "chunk_size": 16,
+        "attempts": 2,
+    }
+
+
+def test_placements_are_those_of_the_model() -> None:
+    folder = FakeFolder(placements=("resident", "streamed"), capacity=needed("fp32", "streamed", 90))
+    ladder = ladder_of(folder)
+    assert fold(ladder, make_records(90)[0])[0].placement == "streamed"
+    assert not any("staged" in what for what in folder.tried)
+
+
+def test_weights_that_do_not_fit_are_placed_lower() -> None:
+    folder = FakeFolder(placements=ALL, capacity=70)
+    ladder = ladder_of(folder)
+    assert ladder.top == Rung(None, "staged", None)
+    assert folder.tried == ["fp32 resident: no", "fp32 staged"]
+    assert [each["placement"] for each in folder.loads] == [None, "staged"]
+
+
+def test_weights_that_fit_nowhere() -> None:
+    with pytest.raises(ModelError, match=r"esmfold_v1: its weights do not fit .*--device auto .*MemoryError: 10 of 5"):
+        ladder_of(FakeFolder(placements=ALL, capacity=5))
+
+
+def test_model_that_could_not_be_placed_is_loaded_again() -> None:
+    folder = FakeFolder(placements=ALL, capacity=130)
+    ladder = ladder_of(folder)
+    place = folder.place
+
+    def refuse(placement):
+        if placement == "staged":
+            folder.placement = "broken"
+            raise MemoryError("no room to load")
+        place(placement)
+
+    folder.place = refuse
+    assert fold(ladder, make_records(100)[0])[0] == Rung(None, "streamed", None)
+    assert [each["placement"] for each in folder.loads] == [None, "streamed"]
+
+
+@pytest.mark.parametrize("error", [ValueError("shapes differ"), InputError("no residue")], ids=["bug", "input"])
+def test_other_errors_are_no_reason_to_step_down(error) -> None:
+    def before(record):
+        raise error
+
+    folder = FakeFolder(placements=ALL, before=before)
+    with pytest.raises(type(error), match=str(error)):
+        fold(ladder_of(folder), make_records(100)[0])
+    assert folder.placement == "resident"
+
+
+def test_attempt_is_let_go_of_before_the_next() -> None:
+    held: list[weakref.ref] = []
+
+    def attempt(model, rung):
+        assert not held or held[-1]() is None
+        big = np.zeros(10)
+        held.append(weakref.ref(big))
+        cycle: list = [big]
+        cycle.append(cycle)
+        if len(held) < 4:
+            raise MemoryError
+        return rung
+
+    gc.disable()
+    try:
+        _, notes = ladder_of(FakeFolder(placements=ALL)).fold(make_records(100)[0], attempt)
+    finally:
+        gc.enable()
+    assert notes["attempts"] == 4
+
+
+def test_options_reach_every_load() -> None:
+    folder = FakeFolder(placements=ALL, capacity=70)
+    ladder_of(folder, memory="8GB", host_memory=2**30, device="cpu", precision="int8")
+    first = {"memory": "8GB", "host_memory": 2**30, "device": "cpu", "precision": "int8", "placement": None}
+    assert folder.loads == [{**first, "length": 100}]
