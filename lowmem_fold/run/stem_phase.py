@@ -50,21 +50,19 @@ class StemPhase:
 
     def run(self, records: Sequence[Record]) -> dict[str, Stem]:
         """By id. A record whose stem fails is absent: its fold then runs the stem again, and says what is wrong."""
-        found = {key: Stem(state) for key, record in self._by_key(records).items() if (state := self._cached(record))}
+        by_key = {self._cache.key(record): record for record in records}  # records of the same chains share one
+        found = self._cached(by_key)
         self._progress.stem_ended([record for record in records if self._cache.key(record) in found])
-        self._compute([record for key, record in self._by_key(records).items() if key not in found], found)
+        self._compute([record for key, record in by_key.items() if key not in found], found)
         return {record.id: found[key] for record in records if (key := self._cache.key(record)) in found}
 
-    def _by_key(self, records: Sequence[Record]) -> Mapping[str, Record]:
-        return {self._cache.key(record): record for record in records}
-
-    def _cached(self, record: Record) -> Any:
-        state = self._cache.get(record)
-        if state is None:
-            return None
+    def _cached(self, by_key: Mapping[str, Record]) -> dict[str, Stem]:
+        states = {key: self._cache.get(record) for key, record in by_key.items()}
+        if all(state is None for state in states.values()):
+            return {}
         import torch
 
-        return torch.from_numpy(state)
+        return {key: Stem(torch.from_numpy(state)) for key, state in states.items() if state is not None}
 
     def _compute(self, records: Sequence[Record], found: dict[str, Stem]) -> None:
         """Adds what can be had. Fewer at a time where memory runs out, and then in a lower placement."""
