@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import InputError, LowmemFoldError, ModelError
     from .folder import Folder, load
+    from .planning.plan import plan
     from .prediction import Prediction
 
-__all__ = ["Folder", "InputError", "LowmemFoldError", "ModelError", "Prediction", "__version__", "load"]
+__all__ = ["Folder", "InputError", "LowmemFoldError", "ModelError", "Prediction", "__version__", "load", "plan"]
 
 try:
     __version__ = version("lowmem-fold")
@@ -31,6 +32,7 @@ _HOME = {
     "ModelError": ".errors",
     "Prediction": ".prediction",
     "load": ".folder",
+    "plan": ".planning.plan",
 }
 
 

@@ -1,0 +1,246 @@
+"""What plans are made of: for a model at a precision and a length, the bytes of each phase and of the weights in each
+placement. Worked out once and kept in the cache; what is kept there is told without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cache import read_json, write_json
+from ..checkpoint import Checkpoint, find_checkpoint
+from ..errors import InputError, ModelError
+from ..precision import Precision, parse_precision
+from ..run.options import DEFAULT_MODEL
+from ..versions import environment_versions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..residency import WeightLayout
+    from .activations import Skeleton
+
+__all__ = ["PHASES", "FactSource", "Facts", "Placed"]
+
+PHASES = {
+    "stem": "the language model",
+    "trunk": "the passes through the trunk, recycling and structure module included",
+    "heads": "the confidence, aligned error included",
+}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Bytes of weights in one placement: on the device in each phase, and beside it in host memory. from_file: whether
+    they can wait in the file instead. refusal: why the model cannot have the placement, or None."""
+
+    phases: Mapping[str, int]
+    host: int
+    from_file: bool
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one precision, length and device type.
+
+    Attributes
+    ----------
+    resolved : str
+        The precision as the device has it.
+    activations : mapping of str to int
+        Peak bytes of all but weights in each of PHASES.
+    layout : mapping
+        The fields of a `WeightLayout`.
+    placements : mapping of str to Placed
+        From the fastest to the smallest.
+    """
+
+    resolved: str
+    activations: Mapping[str, int]
+    layout: Mapping[str, Any]
+    placements: Mapping[str, Placed]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Facts:
+        """Of what JSON made of `asdict`."""
+        placements = {name: Placed(**placed) for name, placed in values["placements"].items()}
+        return cls(values["resolved"], values["activations"], values["layout"], placements)
+
+
+class FactSource:
+    """The facts of one model on one kind of device.
+
+    Parameters
+    ----------
+    model : str
+        `demo`, a local folder, or a hub id: from the hub's cache, never from the network. Where it is not there,
+        `facebook/esmfold_v1` is known by its dimensions.
+    device_type : str
+        `cpu`, `cuda` or `mps`; it need not be there.
+    num_recycles : int
+
+    Raises
+    ------
+    ModelError
+        The model is not known here.
+    """
+
+    def __init__(self, model: str, device_type: str, num_recycles: int) -> None:
+        self.model, self.device_type = model, device_type
+        self._num_recycles = num_recycles
+        self._checkpoint = _local_checkpoint(model)
+
+    @property
+    def policy(self) -> Precision | None:
+        """That of a quantized folder; None of an ordinary model."""
+        return self._checkpoint.policy() if self._checkpoint else None
+
+    def at(self, length: int, precisions: Sequence[str]) -> dict[str, Facts]:
+        """Of these precisions, without those that the model or the device cannot have; of the first that is an error.
+
+        Raises
+        ------
+        InputError
+            The first cannot be had: says why.
+        """
+        name = f"plan-{self._key(length)}"
+        known = read_json(name)
+        known = known if isinstance(known, dict) else {}
+        missing = [
+            each for each in precisions if known.get(each) is None and (each not in known or each == precisions[0])
+        ]
+        if missing:
+            known |= {each: self._found(length, each, must=each == precisions[0]) for each in missing}
+            write_json(name, known)
+        return {each: Facts.from_dict(known[each]) for each in precisions if known[each] is not None}
+
+    def _found(self, length: int, precision: str, *, must: bool) -> dict[str, Any] | None:
+        try:
+            return asdict(self._facts(length, precision))
+        except InputError:
+            if must:
+                raise
+            return None
+
+    def _key(self, length: int) -> str:
+        """Of all that the facts depend on but the precision."""
+        about = [self._identity, self.device_type, min(self._num_recycles, 1), length]
+        return _digest(_code_digest(), environment_versions(), *about)
+
+    @cached_property
+    def _identity(self) -> str:
+        if self._checkpoint is None:
+            return f"dimensions of {self.model}"
+        return f"{self._checkpoint.fingerprint()} {self._checkpoint.policy()}"
+
+    def _facts(self, length: int, precision: str) -> Facts:
+        import torch
+
+        from ..esmfold.tiles import Tiling
+
+        device = torch.device(self.device_type)
+        resolved = parse_precision(precision).resolve(device)
+        tiling = Tiling.for_device(device)
+        peaks = self._skeleton.activations(length, resolved, tiling, self._num_recycles)
+        planned = self._skeleton.planned(resolved)
+        layout = self._layout(planned)
+        return Facts(str(resolved), asdict(peaks), asdict(layout), self._placements(planned, layout))
+
+    @cached_property
+    def _skeleton(self) -> Skeleton:
+        from .activations import Skeleton
+
+        return Skeleton(self.config)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """As `config.json` has it."""
+        if self._checkpoint is not None:
+            config: dict[str, Any] = json.loads((self._checkpoint.path / "config.json").read_text())
+            return config
+        name = f"plan-config-{_digest(_code_digest(), environment_versions(), self.model)}"
+        known = read_json(name)
+        if not isinstance(known, dict):
+            from ..bench.models import esmfold_v1_config
+
+            known = dict(esmfold_v1_config().to_dict())
+            write_json(name, known)
+        return known
+
+    def _placements(self, planned: nn.Module, layout: WeightLayout) -> dict[str, Placed]:
+        from ..residency import PLACEMENTS, held_bytes, refusal
+
+        found = {}
+        for placement in PLACEMENTS:
+            held = held_bytes(layout, placement, self.device_type)
+            phases = {"stem": held.stem, "trunk": held.trunk, "heads": held.trunk}
+            reason = refusal(planned, self._files, placement, self.device_type)
+            found[placement] = Placed(phases, held.host, not refusal(planned, self._files, placement, "cpu"), reason)
+        return found
+
+    def _layout(self, planned: nn.Module) -> WeightLayout:
+        """Of the whole model: where the skeleton has one layer for all, that many of it."""
+        from ..residency import weight_layout
+
+        layout = weight_layout(planned, self._files if self._checkpoint else None)
+        counts = {
+            "stem": self.config["num_hidden_layers"],
+            "trunk": self.config["esmfold_config"]["trunk"]["num_blocks"],
+        }
+        return replace(
+            layout,
+            **{
+                field: getattr(layout, field) * (count if len(getattr(layout, field)) == 1 else 1)
+                for name, count in counts.items()
+                for field in (name, f"{name}_converted")
+            },
+        )
+
+    @cached_property
+    def _files(self) -> Any:
+        """What says which tensors the model's files hold; for the published one the names of any that is float32."""
+        from ..weight_files import WeightFiles
+
+        if self._checkpoint is not None:
+            return WeightFiles(self._checkpoint.path)
+        return {name for name, _ in self._skeleton.planned(Precision()).named_parameters()}
+
+
+def _local_checkpoint(model: str) -> Checkpoint | None:
+    """The model's files, if they are on this machine; None for the published model where they are not."""
+    if model == "demo" or Path(model).exists():
+        return find_checkpoint(model)
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        config = try_to_load_from_cache(model, "config.json")
+    except HFValidationError:
+        return find_checkpoint(model)  # says what a model can be
+    if isinstance(config, str) and Checkpoint(model, Path(config).parent).is_complete():
+        return find_checkpoint(model)
+    if model == DEFAULT_MODEL:
+        return None
+    raise ModelError(
+        f"{model} is not on this machine, and a plan fetches nothing: hf download {model} --local-dir DIR, then --model"
+        f" DIR. {DEFAULT_MODEL} and demo can be planned without."
+    )
+
+
+@cache
+def _code_digest() -> str:
+    """Of this package's code: facts of another state of it may be others."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
