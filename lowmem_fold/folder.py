@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from .esmfold.tiles import Tiling
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
+from .planning.plan import Planner
 from .precision import PARTS, Precision, parse_precision
 from .prediction import Prediction
 from .quantization.formats import DTYPES
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
     from transformers import EsmForProteinFolding
 
 __all__ = ["Folder", "chosen_precision", "description", "find_device", "load"]
+
+SHORT = 128
+"""Residues for which a placement is chosen where no length is given."""
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -84,9 +91,13 @@ def load(
     if placement is not None and placement not in PLACEMENTS:
         raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
+    budget = None
+    if memory is not None:
+        budget = Budget(Planner(memory, model, asked, str(target), placement, host_memory, num_recycles=3))
+        placement = budget.placement(length or SHORT)
     placement = placement or PLACEMENTS[0]
     placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
-    return Folder(placed, checkpoint, asked, Weights(placement, residency, host_bytes))
+    return Folder(placed, checkpoint, asked, Weights(placement, residency, host_bytes), budget)
 
 
 def chosen_precision(
@@ -160,6 +171,26 @@ def description(
     }
 
 
+class Budget:
+    """What weights and activations may take, and the lengths that are known to fit."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._fits: dict[str, int] = {}
+
+    def placement(self, length: int, present: str | None = None) -> str:
+        """The fastest placement for a length; the present one as long as it will do. InputError if none will."""
+        if present is not None and length <= self._fits.get(present, 0):
+            return present
+        plans = self._planner.plans(length, presets=present is None)
+        if plans.chosen is None:
+            raise InputError(f"{plans.reason}. " + "; ".join(plans.alternatives))
+        fitting = [each.placement for each in plans.plans if each.precision == plans.precision and not each.refusal]
+        chosen = present if present in fitting else plans.chosen.placement
+        self._fits[chosen] = max(length, self._fits.get(chosen, 0))
+        return chosen
+
+
 @dataclass
 class Weights:
     """Where a model's weights are, and what brings them. host_bytes: what they may take beside the device."""
@@ -178,11 +209,13 @@ class Folder:
         checkpoint: Checkpoint,
         precision: Precision | None = None,
         weights: Weights | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.model = model
         self.checkpoint = checkpoint
         self.precision = precision or Precision()
         self._weights = weights or Weights(PLACEMENTS[0], Residency.of(model))
+        self._budget = budget
 
     @property
     def device(self) -> torch.device:
@@ -281,13 +314,15 @@ class Folder:
         Raises
         ------
         InputError
-            If a sequence holds what is no residue, or an option is out of range.
+            If a sequence holds what is no residue, an option is out of range, or nothing fits the memory that `load`
+            was given: says what would.
         """
         RunOptions(num_recycles=num_recycles, chunk_size=chunk_size, recycle_tolerance=recycle_tolerance)  # checks them
         if not sequences:
             return []
         records = [_record(sequence, index) for index, sequence in enumerate(sequences)]
         inputs = [self._input(record) for record in records]
+        self._keep_within_budget(inputs)
         outputs = fold_batch(
             self.model,
             inputs,
@@ -301,6 +336,16 @@ class Folder:
             progress=progress,
         )
         return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
+
+    def _keep_within_budget(self, inputs: Sequence[FoldInput]) -> None:
+        """Another placement if the budget wants it. Pair states lie side by side, as one of all their pairs would."""
+        if self._budget is None:
+            return
+        length = math.isqrt(sum(len(given.aatype) ** 2 for given in inputs) - 1) + 1
+        wanted = self._budget.placement(length, self.placement)
+        if wanted != self.placement:
+            _log.info("%d residues do not fit %s: the weights are %s from now on", length, self.placement, wanted)
+            self.place(wanted)
 
     def _input(self, record: Record) -> FoldInput:
         tokens = tokenize(record.chains)

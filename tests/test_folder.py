@@ -165,3 +165,43 @@ def test_pair_state_in_half_precision(model_folder: Path, monkeypatch: pytest.Mo
     assert seen[0] == PairStorage(torch.float32, torch.float32)
     assert seen[1] == PairStorage(state, dtypes[names["operand"]] if "operand" in names else state)
     assert 0 < np.abs(half.plddt - full.plddt).max() < 2.0
+
+
+# --- a budget
+
+
+def needed(model: Path | str, length: int) -> dict[str, int]:
+    plans = lf.plan(length, model=str(model), device="cpu", precision="fp32").plans
+    return {plan.placement: plan.needed_bytes for plan in plans if plan.precision == "fp32"}
+
+
+def test_a_budget_chooses_the_placement() -> None:
+    """Of a model whose stem is converted as it arrives: where the file is read as it is, staged takes no more than
+    streamed."""
+    for placement, memory in needed("demo", 16).items():
+        assert lf.load("demo", device="cpu", memory=memory, length=16).placement == placement
+    with pytest.raises(lf.InputError, match=r"does not fit in .* would do for 16 residues in fp32 \(streamed\)"):
+        lf.load("demo", device="cpu", memory=memory - 1, length=16)
+
+
+def test_a_longer_record_changes_the_placement_or_is_refused(model_folder: Path, folder: Folder) -> None:
+    memory = needed(model_folder, 200)["staged"]
+    loaded = lf.load(str(model_folder), device="cpu", memory=memory, length=16)
+    assert loaded.placement == "resident"
+    assert loaded.fold("MKV" * 5, num_recycles=0) and loaded.placement == "resident"
+    long = "MKTAYIAKQR" * 20
+    np.testing.assert_array_equal(
+        loaded.fold(long, num_recycles=0).positions, folder.fold(long, num_recycles=0).positions
+    )
+    assert loaded.placement == "staged"
+    with pytest.raises(lf.InputError, match="400 residues"):
+        loaded.fold(long * 2, num_recycles=0)
+    assert loaded.fold(long, num_recycles=0) and loaded.placement == "staged"
+
+
+def test_records_of_a_batch_count_together(model_folder: Path) -> None:
+    memory = needed(model_folder, 200)["staged"]
+    loaded = lf.load(str(model_folder), device="cpu", memory=memory, length=150)
+    assert loaded.placement == "resident"
+    with pytest.raises(lf.InputError, match="213 residues"):  # the square root of twice 150 x 150
+        loaded.fold_batch(["MKTAY" * 30] * 2, num_recycles=0)
