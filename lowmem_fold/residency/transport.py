@@ -119,6 +119,8 @@ class DeviceTransport:
             self._staging = [
                 torch.empty(staged, dtype=torch.uint8, pin_memory=self._on_cuda and staged > 0) for _ in range(_SLOTS)
             ]
+            if self._on_cuda:  # what the memory of the places was used for before may not have ended
+                self._stream.wait_stream(torch.cuda.current_stream(self._device))
 
     def received(self, number: int) -> None:
         if self._on_cuda:
