@@ -33,7 +33,9 @@ def draw(found: dict[str, Measurement], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(len(found), 1, figsize=(7.2, 1.7 * len(found) + 0.6), dpi=150, layout="constrained")
+    figure, panels = pyplot.subplots(
+        len(found), 1, figsize=(7.2, 1.7 * len(found) + 0.6), dpi=150, layout="constrained"
+    )
     for axes, (way, measurement) in zip(panels, found.items(), strict=True):
         color, label = STYLES[way]
         seconds, held = measurement.samples["seconds"], [size / 1e9 for size in measurement.samples["anonymous_bytes"]]
