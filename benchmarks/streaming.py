@@ -28,8 +28,6 @@ WAYS = ("streamed", "resident", "stock")
 LENGTH, NUM_RECYCLES = 128, 3
 INTERVAL_SECONDS = 0.05
 SEQUENCE = ("ACDEFGHIKLMNPQRSTVWY" * LENGTH)[:LENGTH]  # weights are random: no other would be more of a protein
-    "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKRQTLGQHDFSAGEGLYTHMKALRPDEDR" * 2
-)[:LENGTH]
 
 
 class Curve:
@@ -123,9 +121,8 @@ def main() -> None:
     measurement = measure(options.model, options.ways[0])
     append_measurement(options.out, measurement)
     peak = measurement.samples["peak_anonymous_bytes"][0]
-    print(
-        f"{options.ways[0]:9} peak {peak / 1e9:6.2f} GB  {measurement.resolved['phases']} {measurement.resolved['outputs']}"
-    )
+    resolved = measurement.resolved
+    print(f"{options.ways[0]:9} peak {peak / 1e9:6.2f} GB ", resolved["phases"], resolved["outputs"])
 
 
 if __name__ == "__main__":
