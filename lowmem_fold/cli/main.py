@@ -20,6 +20,7 @@ OK, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 #: Verb, and what it does. The module of a verb is imported when it is called, so that help never waits for torch.
 VERBS = {
     "fold": "predict the structures of the sequences of a FASTA file",
+    "plan": "tell what a fold will take, before it runs",
     "quantize": "write a model in a smaller form, or unpack it again",
     "info": "show versions, devices, memory and optional packages",
 }

@@ -150,8 +150,6 @@ def _prepared(model: nn.Module) -> nn.Module:
     model.trunk.blocks = _kinds(model.trunk.blocks)
     module = model.trunk.structure_module
     module.config.num_blocks = min(module.config.num_blocks, _ITERATIONS)
-    with torch.device("meta"):  # makes tables that stay with the model, as weights do
-        atom14_positions(module, torch.zeros(1, 7), torch.zeros(1, 7, 2), torch.zeros(1, dtype=torch.long))
     return model
 
 
@@ -211,6 +209,9 @@ def _trunk_bytes(
     model: nn.Module, record: engine.FoldInput, storage: PairStorage, tiling: Tiling, num_recycles: int, pae: bool
 ) -> tuple[int, int]:
     """Of the passes and of the heads. Of several passes the last stands for all, and needs a structure before it."""
+    with torch.device("meta"):  # makes tables that stay with the model, as weights do
+        module = model.trunk.structure_module
+        atom14_positions(module, torch.zeros(1, 7), torch.zeros(1, 7, 2), torch.zeros(1, dtype=torch.long))
     with _counted() as ledger:
         fold = _started(model, record, storage)
         if num_recycles:

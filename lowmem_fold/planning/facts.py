@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..residency import WeightLayout
     from .activations import Skeleton
 
-__all__ = ["PHASES", "FactSource", "Facts", "Placed"]
+__all__ = ["PHASES", "FactSource", "Facts", "Placed", "digest"]
 
 PHASES = {
     "stem": "the language model",
@@ -130,7 +130,7 @@ class FactSource:
     def _key(self, length: int) -> str:
         """Of all that the facts depend on but the precision."""
         about = [self._identity, self.device_type, min(self._num_recycles, 1), length]
-        return _digest(_code_digest(), environment_versions(), *about)
+        return digest(*about)
 
     @cached_property
     def _identity(self) -> str:
@@ -163,7 +163,7 @@ class FactSource:
         if self._checkpoint is not None:
             config: dict[str, Any] = json.loads((self._checkpoint.path / "config.json").read_text())
             return config
-        name = f"plan-config-{_digest(_code_digest(), environment_versions(), self.model)}"
+        name = f"plan-config-{digest(self.model)}"
         known = read_json(name)
         if not isinstance(known, dict):
             from ..bench.models import esmfold_v1_config
@@ -242,5 +242,6 @@ def _code_digest() -> str:
     return digest.hexdigest()
 
 
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+def digest(*parts: Any) -> str:
+    """Of these parts, the package's code, and the versions of what it runs on: what is kept under it holds as long."""
+    return hashlib.sha256(json.dumps([_code_digest(), environment_versions(), *parts]).encode()).hexdigest()[:24]

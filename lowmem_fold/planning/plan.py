@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..residency import WeightLayout
     from .seconds import Seconds
 
-__all__ = ["Plan", "Planner", "Plans", "longest", "plan", "reserve_bytes"]
+__all__ = ["Plan", "Planner", "Plans", "device_here", "longest", "plan", "reserve_bytes"]
 
 CUDA_WORKSPACE_BYTES = 32 * 2**20
 """cuBLAS's workspace on Hopper, which torch takes from its own allocator; earlier cards get a quarter. From torch's
@@ -205,7 +205,7 @@ class Planner:
         self._num_recycles = num_recycles
         self._source = FactSource(str(model), self._device.partition(":")[0], num_recycles)
         self.precision = str(_asked(precision, self._source))
-        is_here = not self._device.startswith("cuda") or _has_cuda()
+        is_here = device_here(self._device) is not None
         if self._memory is None and is_here:
             self._memory = _free_bytes(self._device)
         self._calibration = cached(self._device) if is_here else None
@@ -374,6 +374,12 @@ def _device(name: str) -> str:
     if name != "auto":
         return name
     return "cuda" if _has_cuda() else "cpu"
+
+
+def device_here(name: str) -> str | None:
+    """The device of this name, `auto` decided; None of a card where there is none."""
+    device = _device(name)
+    return device if not device.startswith("cuda") or _has_cuda() else None
 
 
 def _has_cuda() -> bool:

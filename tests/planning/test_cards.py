@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lowmem_fold.planning.cards import LENGTHS, longest_proteins, stock_bytes
+from lowmem_fold.planning.plan import Planner
+
+RECORDS = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "engine.jsonl"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOWMEM_FOLD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.mark.parametrize("chunk_size", [64, None])
+def test_the_law_of_stock_is_what_its_code_took_at_other_lengths(chunk_size: int | None) -> None:
+    """From the records of the ledger on stock's whole forward pass, to 4,096 residues."""
+    law = stock_bytes(chunk_size)
+    found = 0
+    for record in map(json.loads, RECORDS.read_text().splitlines()):
+        asked = record["requested"]
+        if (
+            record["benchmark"] == "engine-memory"
+            and asked["code"] != "lowmem_fold"
+            and asked["chunk_size"] == chunk_size
+        ):
+            assert law(asked["length"]) == pytest.approx(record["samples"]["peak_bytes"][0], rel=0.002)
+            found += 1
+    assert found >= 5
+
+
+def test_longest_is_what_the_planner_finds_itself() -> None:
+    """Interpolated between lengths here, worked out at each length there."""
+    (row,) = [r for r in longest_proteins(precisions=["int8"], stock=False) if r.placement == "resident"]
+    planner = Planner(24 * 10**9, "facebook/esmfold_v1", "int8", "cuda", "resident", None, 3)
+    assert row.residues[24] == pytest.approx(planner.longest("int8"), rel=0.01)
+    assert list(row.residues.values()) == sorted(row.residues.values())
+    assert max(row.residues.values()) < LENGTHS[-1]
