@@ -45,6 +45,8 @@ _SCHEMA_VERSION = 1
 _STORED_REPEATS = 5
 # Any product costs at least this part of what a large one does, whose measurement has an error too.
 _LEAST_PRICE = 0.8
+# What a long protein spends most on is timed at such a length by itself, and costs no less than there.
+_OF_LONG = {"triangle_attention": "attention", "triangle_multiplication": "triangle"}
 # Their attention is little beside their weights at the lengths that are timed, where its price would be chance.
 _LITTLE_ATTENTION = ("stem", "sequence")
 # A function counts as computing, not starting operations, where it takes so many times what starting them takes.
@@ -66,8 +68,8 @@ class Calibration:
     cache_bytes : int
         Of the `Tiling` that the engine had there, and has by default.
     rates : mapping of str to float
-        Multiply-adds a second of large matrix products by dtype (`fp32`, ...) and of `attention`; bytes a second of
-        `copy`, from host to device.
+        Multiply-adds a second of large matrix products by dtype (`fp32`, ...), and of the `attention` and the
+        `triangle` products of a long protein; bytes a second of `copy`, from host to device.
     prices : mapping of str to mapping of str to float
         Seconds for each unit of the quantities of `work.Work`, by function. `stem/fp16` is the stem in that dtype.
     stored : mapping of str to list of two floats
@@ -249,7 +251,9 @@ def _prices(
         product = _LEAST_PRICE / rates[function.partition("/")[2] or "fp32"]
         least = {"projections": product, "contractions": product}
         settled: tuple[str, ...] = ()
-        if function.startswith(_LITTLE_ATTENTION):
+        if function in _OF_LONG:
+            least["contractions"] = 1 / rates[_OF_LONG[function]]
+        elif function.startswith(_LITTLE_ATTENTION):
             least["contractions"] = 1 / rates["attention"]
             settled = ("contractions",)
         prices[function] = fitted(works, seconds, least, settled, overlapped)
@@ -312,10 +316,11 @@ def _non_negative(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def _rates(device: torch.device) -> dict[str, float]:
     from ..quantization.formats import DTYPES
-    from .timing import attention_rate, copy_rate, product_rate
+    from .timing import attention_rate, copy_rate, product_rate, triangle_rate
 
     products = {dtype: product_rate(device, DTYPES[dtype]) for dtype in _computing(device)}
-    return {**products, "attention": attention_rate(device), "copy": copy_rate(device)}
+    long = {"attention": attention_rate(device), "triangle": triangle_rate(device)}
+    return {**products, **long, "copy": copy_rate(device)}
 
 
 def _stored(device: torch.device) -> dict[str, list[float]]:

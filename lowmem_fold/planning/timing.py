@@ -35,11 +35,14 @@ __all__ = [
     "seconds_by_turns",
     "seconds_of",
     "stored_product_calls",
+    "triangle_rate",
 ]
 
 Key = TypeVar("Key")
 _REPEATS = 4
 _SIDE = 1024
+# Residues: what is read again and again is larger than a cache then.
+_LONG = 1024
 _COPIED_BYTES = 64 * 2**20
 # As a matrix of ESMFold's stem: no cache near a core holds it in float32.
 MATRIX = (2048, 2560)
@@ -125,12 +128,21 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def attention_rate(device: torch.device) -> float:
-    """Multiply-adds a second of `scaled_dot_product_attention` in float32: rows of triangle attention, with a bias."""
-    rows, heads, length, width = 8, 4, 256, 32
-    q, k, v = (torch.randn(rows, heads, length, width, device=device) for _ in range(3))
-    bias = torch.randn(1, heads, length, length, device=device)
+    """Multiply-adds a second of the `scaled_dot_product_attention` of triangle attention in a long protein."""
+    heads, width = 4, 32
+    rows = Tiling.for_device(device).height(_LONG, 7 * heads * width)
+    q, k, v = (torch.randn(rows, heads, _LONG, width, device=device) for _ in range(3))
+    bias = torch.randn(1, heads, _LONG, _LONG, device=device)
     seconds = _seconds(lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=bias), device)
-    return 2 * rows * heads * length**2 * width / seconds
+    return 2 * rows * heads * _LONG**2 * width / seconds
+
+
+def triangle_rate(device: torch.device) -> float:
+    """Multiply-adds a second of triangle multiplication's products in a long protein, of some of the channels."""
+    channels, of_all = 16, 128
+    rows = Tiling.for_device(device).height(_LONG, 2 * of_all, product=True)
+    block, whole = (torch.randn(channels, n, _LONG, device=device) for n in (rows, _LONG))
+    return channels * rows * _LONG**2 / _seconds(lambda: block @ whole.transpose(1, 2), device)
 
 
 def copy_rate(device: torch.device) -> float:

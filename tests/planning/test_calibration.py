@@ -110,7 +110,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(calibration, "_models", lambda device: {("small", "fp32"): small_model()})
     monkeypatch.setattr(calibration, "BUDGET_SECONDS", 0)
     monkeypatch.setattr(calibration, "LENGTHS", (5, 9))
-    for name, value in {"MATRIX": (128, 256), "_SIDE": 32, "_COPIED_BYTES": 2**16}.items():
+    for name, value in {"MATRIX": (128, 256), "_SIDE": 32, "_LONG": 32, "_COPIED_BYTES": 2**16}.items():
         monkeypatch.setattr(timing, name, value)
     yield
 
@@ -125,7 +125,7 @@ def test_a_calibration_is_kept() -> None:
     }
     assert found.prices.keys() == FUNCTIONS.keys()
     assert all(price >= 0 for prices in found.prices.values() for price in prices.values())
-    assert found.rates.keys() == {"fp32", "attention", "copy"}
+    assert found.rates.keys() == {"fp32", "attention", "triangle", "copy"}
     assert {"fp32/fp32", "int8/fp32", "bnb-nf4/fp32"} <= found.stored.keys()
     assert found.spread >= 1
     sample = found.samples[0]
