@@ -133,6 +133,8 @@ def calibrate(device: str | torch.device) -> Calibration:
         stored=_stored(target),
         samples=samples,
     )
+    if target.type == "cuda":
+        torch.cuda.empty_cache()  # what comes next may have a budget
     write_json(_name(facts), asdict(calibration))
     return calibration
 
