@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from lowmem_fold.residues import ATOM_ORDER
 from plots import training
 
 from . import loading, precision
+from .pages import filled
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -197,17 +197,6 @@ def texts(
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
         ROOT / "README.md": {"precision": precision.text(drifts, loads), "demo model": readme_text(measurements)},
     }
-
-
-def filled(page: str, sections: Mapping[str, str]) -> str:
-    """The page with each section's text between its marks; every mark must be there."""
-    for name, text in sections.items():
-        begin, end = f"<!-- {name}: written by python -m benchmarks.demo -->", f"<!-- {name}: end -->"
-        parts = re.split(f"{re.escape(begin)}.*?{re.escape(end)}", page, flags=re.DOTALL)
-        if len(parts) != 2:
-            raise ValueError(f"the section {name!r} is there {len(parts) - 1} times")
-        page = f"{begin}\n{text}\n{end}".join(parts)
-    return page
 
 
 def write() -> None:

@@ -1,34 +1,37 @@
-"""Activation memory against length, from the `engine-memory` records: `python -m plots.memory` writes memory.png."""
+"""Memory against length, weights included, and the cards it fits, from the `planning-peaks` records.
+
+`python -m benchmarks.planning --write` writes memory.png.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lowmem_fold.bench.records import Measurement, read_measurements
+from lowmem_fold.bench.records import Measurement
 
-__all__ = ["Curve", "curves", "draw"]
+__all__ = ["PICTURE", "Curve", "curves", "draw"]
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "engine.jsonl"
 PICTURE = Path(__file__).parent / "memory.png"
+CARDS_GB = (8, 12, 16, 24, 40, 80)
 
 Curve = tuple[str, list[int], list[float]]
 STYLES = {
-    "lowmem_fold": ("#0053D6", "-", "lowmem_fold"),
-    "64": ("#FF7D45", "-", "transformers, chunk_size 64"),
-    "128": ("#FF7D45", "--", "transformers, chunk_size 128"),
-    "None": ("#888888", ":", "transformers, unchunked"),
+    "unchunked": ("#888888", ":", "transformers, unchunked"),
+    "chunk_size 64": ("#FF7D45", "-", "transformers, chunk_size 64"),
+    "resident": ("#0053D6", "-", "lowmem_fold, weights on the card"),
+    "streamed": ("#0053D6", "--", "lowmem_fold, weights streamed"),
 }
+_LIMITS_GIB = (0.2, 200)
 
 
 def curves(measurements: Sequence[Measurement]) -> list[Curve]:
-    """For each code: its key in STYLES, lengths and peaks in GiB. The last record of a configuration counts."""
+    """For each way: its key in STYLES, lengths and peaks in GiB."""
     peaks: dict[str, dict[int, float]] = {key: {} for key in STYLES}
     for measurement in measurements:
-        if measurement.benchmark == "engine-memory" and measurement.status == "ok":
-            asked = measurement.requested
-            key = "lowmem_fold" if asked["code"] == "lowmem_fold" else str(asked["chunk_size"])
-            peaks[key][asked["length"]] = max(measurement.samples["peak_bytes"]) / 2**30
+        asked = measurement.requested
+        if measurement.benchmark == "planning-peaks" and asked["placement"] in peaks:
+            peaks[asked["placement"]][asked["length"]] = measurement.samples["peak_bytes"][0] / 2**30
     return [(key, sorted(found), [found[length] for length in sorted(found)]) for key, found in peaks.items()]
 
 
@@ -38,28 +41,26 @@ def draw(found: Sequence[Curve], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=150, layout="constrained")
-    for key, lengths, peaks in found:
+    figure, axes = pyplot.subplots(figsize=(7.6, 4.6), dpi=150, layout="constrained")
+    lengths = found[0][1]
+    for size in CARDS_GB:
+        axes.axhline(size * 1e9 / 2**30, color="#BBBBBB", linewidth=0.8, zorder=0)
+        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": "#666666"}
+        axes.annotate(f"{size} GB", (lengths[-1] * 1.12, size * 1e9 / 2**30), annotation_clip=False, **place)
+    for key, of_curve, peaks in found:
         color, line, label = STYLES[key]
-        axes.plot(lengths, peaks, line, color=color, marker="o", markersize=4, label=label)
-        above = {"128": 5, "64": -5}.get(key, 0)  # two lines that end close to one another
-        place = {"xytext": (6, above), "textcoords": "offset points", "va": "center", "fontsize": 9}
-        axes.annotate(f"{peaks[-1]:.0f} GiB", (lengths[-1], peaks[-1]), **place)
-    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB above the weights")
-    axes.set_title("Peak activation memory of ESMFold v1, float32", loc="left", fontsize=11)
-    axes.set_xticks(found[0][1])
+        axes.plot(of_curve, peaks, line, color=color, linewidth=2, label=label)
+    axes.set(xscale="log", yscale="log", xlim=(lengths[0], lengths[-1] * 1.12), ylim=_LIMITS_GIB)
+    axes.set(xlabel="residues", ylabel="GiB, weights included")
+    axes.set_title("Peak memory of ESMFold v1: stem in float16, all else in float32", loc="left", fontsize=11)
+    axes.set_xticks([length for length in lengths if length & (length - 1) == 0])
+    axes.set_yticks([0.25, 0.5, 1, 2, 4, 8, 16, 32, 64])
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.minorticks_off()
-    axes.grid(alpha=0.25)
+        axis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(facecolor="white", edgecolor="none", framealpha=1, fontsize=9, loc="upper left")
     figure.savefig(path)
     pyplot.close(figure)
-
-
-if __name__ == "__main__":
-    draw(curves(read_measurements(RESULTS)), PICTURE)
-    print(PICTURE)

@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks.planning import RESULTS
 from lowmem_fold.bench.records import read_measurements
-from plots.memory import PICTURE, RESULTS, curves, draw
+from plots.memory import PICTURE, curves, draw
 
 
 def test_curves_are_the_records() -> None:
     """Read again without the code that the plot reads with."""
     expected: dict[tuple, float] = {}
-    for line in Path(RESULTS).read_text().splitlines():
-        record = json.loads(line)
-        if record["benchmark"] == "engine-memory":
-            asked = record["requested"]
-            key = "lowmem_fold" if asked["code"] == "lowmem_fold" else str(asked["chunk_size"])
-            expected[key, asked["length"]] = record["samples"]["peak_bytes"][0] / 1024**3
-    drawn = {
-        (key, n): peak
-        for key, ns, peaks in curves(read_measurements(RESULTS))
-        for n, peak in zip(ns, peaks, strict=True)
-    }
-    assert drawn == expected
-    assert {length for _, length in drawn} >= {1024, 2048, 4096}
+    for record in map(json.loads, RESULTS.read_text().splitlines()):
+        asked = record["requested"]
+        if record["benchmark"] == "planning-peaks" and asked["placement"] != "staged":
+            expected[asked["placement"], asked["length"]] = record["samples"]["peak_bytes"][0] / 1024**3
+    found = curves(read_measurements(RESULTS))
+    assert {(key, n): peak for key, ns, peaks in found for n, peak in zip(ns, peaks, strict=True)} == expected
+    assert len({length for _, length in expected}) >= 8 and len(found) == 4
 
 
 def test_draws(tmp_path: Path) -> None:

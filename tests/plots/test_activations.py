@@ -1,0 +1,33 @@
+"""The picture shows what the records hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lowmem_fold.bench.records import read_measurements
+from plots.activations import PICTURE, RESULTS, curves, draw
+
+
+def test_curves_are_the_records() -> None:
+    """Read again without the code that the plot reads with."""
+    expected: dict[tuple, float] = {}
+    for line in Path(RESULTS).read_text().splitlines():
+        record = json.loads(line)
+        if record["benchmark"] == "engine-memory":
+            asked = record["requested"]
+            key = "lowmem_fold" if asked["code"] == "lowmem_fold" else str(asked["chunk_size"])
+            expected[key, asked["length"]] = record["samples"]["peak_bytes"][0] / 1024**3
+    drawn = {
+        (key, n): peak
+        for key, ns, peaks in curves(read_measurements(RESULTS))
+        for n, peak in zip(ns, peaks, strict=True)
+    }
+    assert drawn == expected
+    assert {length for _, length in drawn} >= {1024, 2048, 4096}
+
+
+def test_draws(tmp_path: Path) -> None:
+    draw(curves(read_measurements(RESULTS)), tmp_path / "activations.png")
+    assert (tmp_path / "activations.png").stat().st_size > 10_000
+    assert PICTURE.exists()
