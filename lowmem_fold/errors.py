@@ -1,6 +1,6 @@
 """Errors that a user can act on: the command line prints their text, without a traceback."""
 
-__all__ = ["InputError", "LowmemFoldError", "ModelError", "first_line"]
+__all__ = ["BudgetError", "InputError", "LowmemFoldError", "ModelError", "first_line"]
 
 
 class LowmemFoldError(Exception):
@@ -9,6 +9,10 @@ class LowmemFoldError(Exception):
 
 class InputError(LowmemFoldError, ValueError):
     """The input or an option is wrong (exit code 2): names the file, the record and the position."""
+
+
+class BudgetError(InputError):
+    """Nothing fits the memory that may be used: says what would."""
 
 
 class ModelError(LowmemFoldError, RuntimeError):

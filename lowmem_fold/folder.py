@@ -14,7 +14,7 @@ import torch
 
 from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
-from .errors import InputError
+from .errors import BudgetError, InputError
 from .esmfold.engine import FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
@@ -179,12 +179,12 @@ class Budget:
         self._fits: dict[str, int] = {}
 
     def placement(self, length: int, present: str | None = None) -> str:
-        """The fastest placement for a length; the present one as long as it will do. InputError if none will."""
+        """The fastest placement for a length; the present one as long as it will do. BudgetError if none will."""
         if present is not None and length <= self._fits.get(present, 0):
             return present
         plans = self._planner.plans(length, presets=present is None)
         if plans.chosen is None:
-            raise InputError(f"{plans.reason}. " + "; ".join(plans.alternatives))
+            raise BudgetError(f"{plans.reason}. " + "; ".join(plans.alternatives))
         fitting = [each.placement for each in plans.plans if each.precision == plans.precision and not each.refusal]
         chosen = present if present in fitting else plans.chosen.placement
         self._fits[chosen] = max(length, self._fits.get(chosen, 0))

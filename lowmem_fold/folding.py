@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, LowmemFoldError
+from .errors import BudgetError, LowmemFoldError
 from .log import logging_to
 from .memory.budget import parse_memory
 from .memory.exhaustion import capacity_text, is_out_of_memory, others_text, release_memory
@@ -317,8 +317,8 @@ def _ladder(load: Callable[..., Folds], options: RunOptions, records: Sequence[R
     longest, shortest = longest_tokens(batches), min(record.num_tokens for record in records)
     try:
         return Ladder(load, options, longest)
-    except InputError:
-        if options.memory is None or shortest == longest:
+    except BudgetError:
+        if shortest == longest:
             raise
     return Ladder(load, options, shortest)
 

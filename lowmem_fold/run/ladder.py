@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import LowmemFoldError, ModelError, first_line
+from ..errors import BudgetError, LowmemFoldError, ModelError, first_line
 from ..memory.exhaustion import is_out_of_memory, release_memory
 from .options import PLACEMENTS, RunOptions
 
@@ -131,15 +131,17 @@ class Ladder:
     """
 
     def __init__(self, load: Callable[..., Folds], options: RunOptions, length: int) -> None:
-        self._load, self._options, self._length = load, options, length
+        self._load, self._options = load, options
         self._folder: Folds | None = None
         self._precision: str | None = None  # of the model that is loaded; None: what the run asks for
         self._starts: dict[str | None, str | None] = {}  # by precision: where records begin, None if it cannot be had
+        self._lengths: dict[str | None, int] = {}  # by precision: tokens that it was loaded for
+        self._refused: dict[str | None, int] = {}  # by precision: tokens for which the planner finds no room
         self._placements: dict[str | None, Sequence[str]] = {}
         self._not_to_be_had: set[tuple[str | None, str]] = set()
         self._too_high: dict[Rung, int] = {}  # and the tokens of the shortest record that it was too high for
         self._last = ("", "")  # kind and first line of the last error: an error itself may hold tensors
-        self._enter(None)
+        self._enter(None, length)
 
     @property
     def top(self) -> Rung:
@@ -179,15 +181,24 @@ class Ladder:
         ------
         NoRoomError
             If every rung was too high.
+        BudgetError
+            If the model was loaded with a budget, and none is planned to fit.
         Exception
             Any other error of ``attempt``.
         """
+        tried: list[Rung] = []
         too_high: list[Rung] = []
-        for rung in self._rungs(record):
+        refusals: list[str] = []
+        for rung in self._rungs(record, tried):
             if not self._can_be_had(rung):
                 continue
+            tried.append(rung)
             try:
                 result = attempt(self._at(rung), rung)
+            except BudgetError as error:
+                self._give_way(error, f"{record.id}: no room is planned ({rung})")
+                self._refuse(rung.precision, record)
+                refusals.append(str(error))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -196,7 +207,9 @@ class Ladder:
             else:
                 return result, {**self._worked(record, rung, too_high).notes, "attempts": len(too_high) + 1}
             release_memory()
-        raise NoRoomError(len(too_high), rung, *self._last)
+        if refusals and not too_high:
+            raise BudgetError(refusals[0])
+        raise NoRoomError(len(tried), rung, *self._last)
 
     def _worked(self, record: Record, rung: Rung, too_high: Sequence[Rung]) -> Rung:
         """The rung as it was: a model may have changed its placement by itself, to keep to its budget."""
@@ -214,34 +227,51 @@ class Ladder:
         _log.warning("memory is short: weights are %s from here on, no longer %s", placement, self._starts[None])
         self._starts[None] = placement
 
-    def _rungs(self, record: Record) -> Iterator[Rung]:
+    def _rungs(self, record: Record, tried: Sequence[Rung]) -> Iterator[Rung]:
         """From where the run stands. Each is made when those before it have failed: a lower precision is loaded for it.
 
         Low blocks are slow, and free little beside what a lower placement frees: there heights begin anew.
+
+        tried: those that were, as they become known.
         """
-        hopeful = False
-        for precision in (None, *self._options.allow_precision):
-            for placement in self._ways(precision):
-                for height in self._heights(record):
-                    if (precision, placement) in self._not_to_be_had:
-                        break
-                    rung = Rung(precision, placement, height)
-                    if record.num_tokens < self._too_high.get(rung, math.inf):
-                        hopeful = True
-                        yield rung
-        if not hopeful:  # what worked for another record cannot be had any more
-            yield rung
+        precisions = (None, *self._options.allow_precision)
+        for precision in precisions:
+            if precision == precisions[-1] or not self._is_refused(precision, record):
+                yield from self._rungs_in(precision, record)
+        if not tried:  # what worked for another record cannot be had any more
+            yield Rung(None, [self.top.placement, *self._below(None)][-1], self._heights(record)[-1])
+
+    def _rungs_in(self, precision: str | None, record: Record) -> Iterator[Rung]:
+        for placement in self._ways(precision, record):
+            for height in self._heights(record):
+                if (precision, placement) in self._not_to_be_had:
+                    break
+                rung = Rung(precision, placement, height)
+                if record.num_tokens < self._too_high.get(rung, math.inf):
+                    yield rung
+                if self._is_refused(precision, record):
+                    return
+
+    def _refuse(self, precision: str | None, record: Record) -> None:
+        self._refused[precision] = min(record.num_tokens, self._refused.get(precision, record.num_tokens))
+
+    def _is_refused(self, precision: str | None, record: Record) -> bool:
+        return record.num_tokens >= self._refused.get(precision, math.inf)
 
     def _heights(self, record: Record) -> list[int | None]:
         if self._options.chunk_size is not None:
             return [self._options.chunk_size]
         return [None, *(height for height in BLOCK_HEIGHTS if height < record.num_tokens)]
 
-    def _ways(self, precision: str | None) -> Iterator[str]:
+    def _ways(self, precision: str | None, record: Record) -> Iterator[str]:
         """The placements in which a record is tried in this precision."""
         if precision not in self._starts:
             try:
-                self._enter(precision)
+                self._enter(precision, record.num_tokens)
+            except BudgetError as error:
+                self._refuse(precision, record)
+                self._give_way(error, f"{record.id}: no room is planned ({precision})")
+                return
             except LowmemFoldError as error:
                 self._starts[precision] = None
                 self._give_way(error, f"there is no {precision}")
@@ -279,14 +309,16 @@ class Ladder:
             if folder is not None:
                 del folder
                 release_memory()
-            folder = self._load(self._options.model, **self._keywords(rung.precision, rung.placement))
+            # With a budget the placement is planned, and stays the planner's to change.
+            placement = rung.placement if self._options.memory is None else self._options.placement
+            folder = self._loaded(rung.precision, placement, self._lengths[rung.precision])
             self._precision = rung.precision
-        elif folder.placement != rung.placement:
+        if folder.placement != rung.placement:
             folder.place(rung.placement)
         self._folder = folder
         return folder
 
-    def _enter(self, precision: str | None) -> None:
+    def _enter(self, precision: str | None, length: int) -> None:
         """Load the model in this precision, in the placement asked for, or else in the next that it fits in."""
         if self._folder is not None:
             self._folder = None
@@ -294,23 +326,28 @@ class Ladder:
         asked = self._options.placement
         for placement in (asked, *PLACEMENTS[PLACEMENTS.index(asked or PLACEMENTS[0]) + 1 :]):
             try:
-                self._folder = self._load(self._options.model, **self._keywords(precision, placement))
+                self._folder = self._loaded(precision, placement, length)
             except Exception as error:
                 refused = placement != asked and isinstance(error, LowmemFoldError)
                 if not (refused or is_out_of_memory(error)):
                     raise
                 self._give_way(error, f"the weights do not fit ({placement or 'the fastest placement'})")
             else:
-                self._precision, self._starts[precision] = precision, self._folder.placement
+                self._precision, self._lengths[precision] = precision, length
+                self._starts[precision] = self._folder.placement
                 return
             release_memory()
         where = f"the memory of --device {self._options.device}"
         raise ModelError(f"{self._options.model}: its weights do not fit into {where} ({self._last[1]}).")
 
-    def _keywords(self, precision: str | None, placement: str | None) -> dict[str, Any]:
+    def _loaded(self, precision: str | None, placement: str | None, length: int) -> Folds:
         lower = {} if precision is None else {"precision": precision}
-        return {**self._options.load_keywords, **lower, "placement": placement, "length": self._length}
+        keywords = {**self._options.load_keywords, **lower, "placement": placement, "length": length}
+        return self._load(self._options.model, **keywords)
 
     def _give_way(self, error: BaseException, what: str) -> None:
+        """Note an error. A model that failed while it was placed, within a fold, is given up."""
+        if self._folder is not None and not hasattr(self._folder, "placement"):
+            self._folder = None
         _log.warning("%s\n%s", what, traceback.format_exc().rstrip())
         self._last = type(error).__name__, first_line(error)

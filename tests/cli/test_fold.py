@@ -111,6 +111,16 @@ def test_doubt_alone_is_no_failure(monkeypatch, fasta, tmp_path):
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
 
 
+def test_lower_precision_is_told(monkeypatch, fasta, tmp_path, capsys):
+    folder = FakeFolder(capacity=105)
+    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    command = ["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--allow-precision", "int8"]
+    assert main(command) == 0
+    printed, errors = capsys.readouterr()
+    assert "in int8, a lower precision" in printed
+    assert "LOWER PRECISION, as memory was short: two" in errors
+
+
 BAD_INPUT = {
     "empty": (b"", "empty"),
     "no-records": (b"\n\n", "no records"),

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.errors import BudgetError, InputError, ModelError
 from lowmem_fold.run.ladder import Ladder, NoRoomError, Rung
 from lowmem_fold.run.options import RunOptions
 
@@ -199,3 +199,95 @@ def test_options_reach_every_load() -> None:
     ladder_of(folder, memory="8GB", host_memory=2**30, device="cpu", precision="int8")
     first = {"memory": "8GB", "host_memory": 2**30, "device": "cpu", "precision": "int8", "placement": None}
     assert folder.loads == [{**first, "length": 100}]
+
+
+# With a budget that is planned
+
+
+def planned(limits: dict[str, int], **options) -> FakeFolder:
+    """Refuses records of more tokens than its precision is planned to have room for."""
+
+    def before(record):
+        if record.num_tokens > limits[folder.precision]:
+            raise BudgetError(f"{folder.precision} has room for {limits[folder.precision]}")
+
+    folder = FakeFolder(before=before, **options)
+    return folder
+
+
+def test_record_without_planned_room_is_told_so() -> None:
+    with pytest.raises(BudgetError, match="fp32 has room for 50"):
+        fold(ladder_of(planned({"fp32": 50}, placements=ALL)), make_records(60)[0])
+
+
+def test_record_without_planned_room_is_folded_in_an_allowed_precision() -> None:
+    folder = planned({"fp32": 50, "int8": 70})
+    ladder = ladder_of(folder, allow_precision=("int8",), memory="8GB")
+    long, short, longer, longest = make_records(60, 10, 65, 80)
+    assert fold(ladder, long)[0] == Rung("int8", "resident", None)
+    assert fold(ladder, longer)[0] == Rung("int8", "resident", None)
+    assert [each["precision"] for each in folder.loads] == [None, "int8"]  # once refused, not asked again
+    assert fold(ladder, short)[0] == Rung(None, "resident", None)
+    with pytest.raises(BudgetError, match="int8 has room for 70"):
+        fold(ladder, longest)
+    assert [each["length"] for each in folder.loads] == [100, 60, 100, 60]
+
+
+def test_precision_is_loaded_with_room_for_its_record() -> None:
+    """Or not at all, which is no reason not to load it for a shorter one."""
+    folder = planned({"fp32": 50, "int8": 1000})
+
+    def load(model, *, length, **options):
+        if options["precision"] == "int8" and length > 70:
+            raise BudgetError("nothing fits")
+        return folder.load(model, length=length, **options)
+
+    ladder = Ladder(load, RunOptions(allow_precision=("int8",), memory="8GB"), 100)
+    long, middle = make_records(80, 60)
+    with pytest.raises(BudgetError, match="fp32 has room for 50"):
+        fold(ladder, long)
+    assert fold(ladder, middle)[0].precision == "int8"
+
+
+def test_placement_that_the_model_changed_to_keep_its_budget_is_taken_over() -> None:
+    def before(record):
+        if record.num_tokens > 50:
+            folder.place("staged")
+
+    folder = FakeFolder(placements=ALL, before=before)
+    ladder = ladder_of(folder)
+    assert fold(ladder, make_records(60)[0])[1]["placement"] == "staged"
+    assert ladder.top.placement == "staged"
+    folder.tried.clear()
+    assert fold(ladder, make_records(20)[0])[1]["placement"] == "staged"
+    assert folder.tried == ["r0 fp32 staged None"]
+
+
+def test_model_that_broke_while_it_placed_itself_is_loaded_again() -> None:
+    class Fragile(FakeFolder):
+        def fold(self, sequence, **options):
+            if len(self.loads) == 1:
+                del self.placement
+                raise MemoryError
+            return super().fold(sequence, **options)
+
+    folder = Fragile(placements=ALL)
+    assert fold(ladder_of(folder), make_records(60)[0])[1]["attempts"] == 2
+    assert len(folder.loads) == 2
+
+
+def test_record_is_tried_where_what_helped_before_is_gone() -> None:
+    folder = FakeFolder(capacity=110)
+    gone = []
+
+    def load(model, *, precision, **options):
+        if precision == "int8" and gone:
+            raise InputError("no more")
+        return folder.load(model, precision=precision, **options)
+
+    ladder = Ladder(load, RunOptions(allow_precision=("int8",)), 100)
+    assert fold(ladder, make_records(60)[0])[0].precision == "int8"
+    assert fold(ladder, make_records(5)[0])[0].precision is None
+    gone.append(True)
+    folder.capacity = 1000
+    assert fold(ladder, make_records(60)[0])[0].precision is None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lowmem_fold import folding
-from lowmem_fold.errors import InputError
+from lowmem_fold.errors import BudgetError, InputError
 from lowmem_fold.folding import fold_records
 from lowmem_fold.run import batches
 from lowmem_fold.run.options import RunOptions
@@ -311,13 +311,16 @@ def test_budget_without_room_for_the_longest_is_no_reason_to_lose_the_others(tmp
 
     def load(model, **options):
         if options["length"] > 50:
-            raise InputError("nothing fits")
+            raise BudgetError("nothing fits")
         return folder.load(model, **options)
 
-    records = make_records(100, 20)
-    assert fold_records(records, tmp_path / "a", RunOptions(memory="8GB"), load=load).folded == ["r0", "r1"]
-    with pytest.raises(InputError, match="nothing fits"):
-        fold_records(records, tmp_path / "b", load=load)  # there was no budget: it is something else
+    assert fold_records(make_records(100, 20), tmp_path / "a", RunOptions(memory="8GB"), load=load).folded == [
+        "r0",
+        "r1",
+    ]
+    with pytest.raises(BudgetError, match="nothing fits"):
+        fold_records(make_records(100), tmp_path / "b", RunOptions(memory="8GB"), load=load)
+    assert not (tmp_path / "b").exists()
 
 
 def test_options_reach_the_loader(tmp_path) -> None:
