@@ -240,17 +240,24 @@ class Folder:
         Raises
         ------
         InputError
-            If model, precision and device cannot have it. Nothing has changed then.
+            If model, precision and device cannot have it. As after any other error, the weights are where they were.
         """
         if placement not in self.placements:
             raise InputError(f"{self.checkpoint.name} as {self.precision} on {self.device} cannot be {placement}")
-        device, host_bytes = self.device, self._weights.host_bytes
+        before, device, host_bytes = self.placement, self.device, self._weights.host_bytes
         self._weights.residency.release()
         del self.model, self._weights
         gc.collect()
-        self.model, residency = load_placed(
-            self.checkpoint, self.precision.resolve(device), device, placement, host_bytes
-        )
+        try:
+            self._load(placement, device, host_bytes)
+        except Exception:
+            gc.collect()
+            self._load(before, device, host_bytes)
+            raise
+
+    def _load(self, placement: str, device: torch.device, host_bytes: int | None) -> None:
+        resolved = self.precision.resolve(device)
+        self.model, residency = load_placed(self.checkpoint, resolved, device, placement, host_bytes)
         self._weights = Weights(placement, residency, host_bytes)
 
     def describe(self) -> dict[str, Any]:

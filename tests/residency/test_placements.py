@@ -15,7 +15,7 @@ from lowmem_fold.folder import load
 from lowmem_fold.loader import load_model, planned_model
 from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.quantization.registry import unavailable
-from lowmem_fold.residency import PLACEMENTS, Held, WeightLayout, held_bytes, refusal, weight_layout
+from lowmem_fold.residency import PLACEMENTS, Held, WeightLayout, held_bytes, load_placed, refusal, weight_layout
 from lowmem_fold.saving import save_quantized
 from lowmem_fold.weight_files import WeightFiles
 
@@ -142,6 +142,22 @@ def test_place_changes_where_weights_live(sound: Path) -> None:
         assert folder.describe()["placement"] == placement
         assert folder.describe()["weights_wait_in"] == ("none" if placement == "resident" else "file")
         same(folder.fold("MKVLAAGWYHC", num_recycles=1), expected)
+
+
+def test_a_placement_that_fails_leaves_the_one_before(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = load(str(sound), device="cpu")
+    expected = folder.fold("MKVLA", num_recycles=0)
+
+    def short(*arguments: object) -> object:
+        if arguments[3] == "streamed":
+            raise MemoryError("no room")
+        return load_placed(*arguments)
+
+    monkeypatch.setattr("lowmem_fold.folder.load_placed", short)
+    with pytest.raises(MemoryError, match="no room"):
+        folder.place("streamed")
+    assert folder.placement == "resident"
+    same(folder.fold("MKVLA", num_recycles=0), expected)
 
 
 # --- what is held
