@@ -24,6 +24,7 @@ __all__ = [
     "chi_angles",
     "chi_errors",
     "contact_agreement",
+    "distogram_kl",
     "gdt_ts",
     "lddt",
     "lddt_per_residue",
@@ -87,18 +88,21 @@ def rmsd(predicted: np.ndarray, reference: np.ndarray) -> float:
 
 
 def all_atom_rmsd(predicted: np.ndarray, reference: np.ndarray, atom_mask: np.ndarray) -> float:
-    """Root-mean-square distance in Angstrom over the atoms that both structures have, after superposing these.
+    """Root-mean-square distance in Angstrom over the atoms that both structures have, after superposing their CA.
 
     Atoms are compared by name: the equal ends of ARG, ASP, GLU, PHE and TYR are not swapped for a better fit.
 
     Parameters
     ----------
-    predicted, reference : ndarray, shape=(L, A, 3)
-        A is 37 for all atoms.
-    atom_mask : ndarray, shape=(L, A), dtype=bool
+    predicted, reference : ndarray, shape=(L, 37, 3)
+    atom_mask : ndarray, shape=(L, 37), dtype=bool
         The atoms to compare: ``prediction.atom_mask & structure.atom_mask``.
     """
-    return rmsd(*_masked_pair(predicted, reference, atom_mask))
+    subject, known = _masked_pair(predicted, reference, atom_mask)
+    ca = ATOM_ORDER["CA"]
+    both = atom_mask[:, ca]
+    fit = superpose(predicted[both, ca], reference[both, ca])
+    return float(np.sqrt(((fit.apply(subject) - known) ** 2).sum(axis=1).mean()))
 
 
 def tm_score_d0(length: int) -> float:
@@ -251,8 +255,9 @@ def contact_agreement(
 ) -> ContactAgreement:
     """Which contacts of the reference were predicted, and which of the predicted ones are there.
 
-    Two residues of a chain are in contact when their atoms are less than ``cutoff`` Angstrom apart and they themselves
-    at least ``min_separation`` residues apart in sequence.
+    Two residues i < j of a chain are in contact when their atoms are less than ``cutoff`` Angstrom apart and
+    j - i >= ``min_separation``. With P the contacts of the prediction and R those of the reference, precision is
+    |P & R| / |P|, recall |P & R| / |R|, and F1 = 2 |P & R| / (|P| + |R|).
 
     Parameters
     ----------
@@ -263,6 +268,39 @@ def contact_agreement(
     ours, theirs = (_contacts(points, cutoff, min_separation) for points in (predicted, reference))
     both, made, there = (int(contacts.sum()) for contacts in (ours & theirs, ours, theirs))
     return ContactAgreement(_ratio(both, made), _ratio(both, there), _ratio(2 * both, made + there))
+
+
+def distogram_kl(predicted: np.ndarray, reference: np.ndarray) -> float:
+    """Kullback-Leibler divergence of a distogram from the one it should be, in nats: the mean over all residue pairs.
+
+    sum_k r_k ln(r_k / p_k), with r and p the softmax over the bins of the reference's and the prediction's logits.
+
+    Parameters
+    ----------
+    predicted, reference : ndarray, shape=(L, L, bins)
+        Logits of any float type.
+    """
+    predicted, reference = np.asarray(predicted), np.asarray(reference)
+    if predicted.shape != reference.shape or predicted.ndim != 3 or not predicted.size:
+        raise InputError(
+            f"distograms of one shape (L, L, bins) are needed: that of the prediction is {predicted.shape}, that of "
+            f"the reference {reference.shape}"
+        )
+    rows = [_row_kl(*logits) for logits in zip(predicted, reference, strict=True)]  # not all pairs in float64 at once
+    if not np.isfinite(rows).all():
+        raise InputError("a distogram holds a logit that is not finite")
+    return float(np.mean(rows))
+
+
+def _row_kl(predicted: np.ndarray, reference: np.ndarray) -> float:
+    ours, theirs = _log_softmax(predicted), _log_softmax(reference)
+    return float((np.exp(theirs) * (theirs - ours)).sum(axis=-1).mean())
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # infinity less infinity: the NaN is refused above
+        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def _contacts(points: np.ndarray, cutoff: float, min_separation: int) -> np.ndarray:

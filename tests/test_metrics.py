@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
+from scipy.special import softmax
+from scipy.stats import entropy
 
 from lowmem_fold.bench.structures import Structure, read_backbones, read_pdb
 from lowmem_fold.errors import InputError
@@ -16,6 +18,7 @@ from lowmem_fold.metrics import (
     chi_angles,
     chi_errors,
     contact_agreement,
+    distogram_kl,
     gdt_ts,
     lddt,
     lddt_per_residue,
@@ -158,16 +161,19 @@ def test_few_points_are_superposed(count: int) -> None:
     assert gdt_ts(moved(points), points) == 1
 
 
-def test_all_atom_rmsd_is_over_the_masked_atoms_alone() -> None:
+def test_all_atom_rmsd_is_over_the_masked_atoms_after_a_fit_on_ca() -> None:
     known = chain("2xdgA")
-    predicted = noisy(known.positions, 1.0)
+    side_chains = np.ones((known.length, 37, 1))
+    side_chains[:, 5:] = 3  # the further from the CA, the more: a fit on all atoms would be another
+    predicted = known.positions + side_chains * np.random.default_rng(0).normal(0.3, 1.0, known.positions.shape)
     predicted[~known.atom_mask] = 1e6
-    flat = Rotation.align_vectors
-    first, second = (points[known.atom_mask].astype(float) for points in (predicted, known.positions))
-    _, distance = flat(second - second.mean(axis=0), first - first.mean(axis=0))
-    expected = distance / np.sqrt(known.atom_mask.sum())
+    first, second = (points.astype(float) - points[:, 1].mean(axis=0) for points in (predicted, known.positions))
+    rotation, _ = Rotation.align_vectors(second[:, 1], first[:, 1])
+    left = rotation.apply(first[known.atom_mask]) - second[known.atom_mask]
+    expected = np.sqrt((left**2).sum() / known.atom_mask.sum())
     assert all_atom_rmsd(predicted, known.positions, known.atom_mask) == pytest.approx(expected, rel=1e-6)
-    assert expected == pytest.approx(np.sqrt(3), abs=0.1)
+    everywhere = rmsd(predicted[known.atom_mask], known.positions[known.atom_mask])
+    assert everywhere < expected - 0.01
 
 
 # --- GDT-TS
@@ -284,6 +290,30 @@ def test_contacts_of_a_straight_chain_are_undefined() -> None:
     precision, recall, f1 = contact_agreement(straight, folded)
     assert np.isnan(precision)
     assert (recall, f1) == (0, 0)
+
+
+# --- distograms
+
+
+def test_divergence_of_distograms_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    predicted, reference = rng.normal(0, 3, (2, 7, 7, 64)).astype(np.float32)
+    expected = entropy(softmax(reference.astype(float), axis=-1), softmax(predicted.astype(float), axis=-1), axis=-1)
+    assert distogram_kl(predicted, reference) == pytest.approx(expected.mean(), rel=1e-9)
+    assert expected.mean() > 1
+    assert distogram_kl(predicted + 500, predicted) == pytest.approx(
+        0, abs=1e-6
+    )  # a shift is no change, and no overflow
+    assert distogram_kl(reference, predicted) != pytest.approx(expected.mean(), rel=1e-3)  # it has a direction
+
+
+def test_divergence_of_distograms_that_do_not_fit_names_both() -> None:
+    logits = np.zeros((3, 3, 64))
+    with pytest.raises(InputError, match=r"prediction is \(3, 3, 32\), that of the reference \(3, 3, 64\)"):
+        distogram_kl(logits[..., :32], logits)
+    for value in (np.nan, np.inf):
+        with pytest.raises(InputError, match="not finite"):
+            distogram_kl(np.where(np.eye(3)[..., None] > 0, value, logits), logits)
 
 
 # --- side chains
