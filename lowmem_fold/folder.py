@@ -297,7 +297,9 @@ class Folder:
         chunk_size: int | None = None,
         recycle_tolerance: float | None = None,
         pae: bool = True,
+        distogram: bool = False,
         progress: Callable[[float], None] | None = None,
+        phase: Callable[[str], None] | None = None,
     ) -> list[Prediction]:
         """Fold sequences side by side: the weights are read once for all. Each result equals that of folding it alone.
 
@@ -315,8 +317,12 @@ class Folder:
             Stop recycling once the CA distances change by less than so many Angstrom (root mean square).
         pae : bool
             Whether to keep the predicted aligned error, L x L numbers.
+        distogram : bool
+            Whether to keep the distogram's logits, L x L x 64 numbers.
         progress : callable, optional
             Called after each block of the trunk with the part, 0 to 1, that is done.
+        phase : callable, optional
+            Called with `stem`, `trunk`, `structure` or `heads` where each begins: trunk and structure in every pass.
 
         Raises
         ------
@@ -340,7 +346,9 @@ class Folder:
             tiling=Tiling.for_device(self.device, chunk_size),
             storage=PairStorage(DTYPES[self.precision.pair], DTYPES[self.precision.operand or self.precision.pair]),
             keep_pae=pae,
+            keep_distogram=distogram,
             progress=progress,
+            phase=phase,
         )
         return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
 
@@ -363,7 +371,7 @@ class Folder:
         real = given.chain_index >= 0
         tm = output.aligned.tm_by_chain.cpu().double().numpy()
         atom_plddt = 100 * output.plddt.float().cpu().numpy()[real]
-        pae = output.aligned.pae
+        pae, logits = output.aligned.pae, output.distogram_logits
         return Prediction(
             id=record.id,
             chains=record.chains,
@@ -377,6 +385,7 @@ class Folder:
             num_passes=output.num_passes,
             max_pae=max_aligned_error(self.model.ptm_head.out_features),
             chain_pair_iptm=chain_pair_iptm(tm, record.chains),
+            distogram_logits=None if logits is None else logits.float().cpu().numpy()[real][:, real],
         )
 
     def _positions(self, given: FoldInput, output: FoldOutput) -> np.ndarray:

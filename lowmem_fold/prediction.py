@@ -61,6 +61,8 @@ class Prediction:
         The largest PAE the model can state, Angstrom.
     chain_pair_iptm : ndarray, shape=(n, n), dtype=float32, or None
         ipTM of each pair of the n chains.
+    distogram_logits : ndarray, shape=(L, L, 64), dtype=float32, or None
+        Of the CB distance of each pair, in the bins of the model's distogram. No file holds them.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Prediction:
     num_passes: int = 1
     max_pae: float = 31.75
     chain_pair_iptm: np.ndarray | None = None
+    distogram_logits: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         length, chains = self.length, len(self.chains)

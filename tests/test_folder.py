@@ -54,6 +54,18 @@ def test_one_chain_equals_stock(folder: Folder) -> None:
     assert (prediction.num_passes, prediction.iptm) == (2, None)
 
 
+def test_distogram_and_phases_where_asked_for(folder: Folder) -> None:
+    begun: list[str] = []
+    prediction = folder.fold(":".join(CHAINS), num_recycles=1, distogram=True, phase=begun.append)
+    expected = stock_output(":".join(CHAINS))["distogram_logits"][0].numpy()
+    real = np.r_[0:10, 35:46]  # 25 residues of linker in between
+    assert prediction.distogram_logits == pytest.approx(expected[np.ix_(real, real)], rel=1e-4, abs=1e-4)
+    assert begun == ["stem", "trunk", "structure", "trunk", "structure", "heads"]
+    states, begun = folder.stem_states([CHAINS[0]]), []
+    assert folder.fold(CHAINS[0], states=states[0], num_recycles=0, phase=begun.append).distogram_logits is None
+    assert begun == ["trunk", "structure", "heads"]
+
+
 def test_linker_is_in_no_output(folder: Folder) -> None:
     prediction, stock = folder.fold(":".join(CHAINS), num_recycles=1), stock_output(":".join(CHAINS))
     real = np.r_[0:10, 35:46]  # 25 residues of linker in between

@@ -77,6 +77,7 @@ def fold_batch(
     keep_pair_state: bool = False,
     keep_distogram: bool = False,
     progress: Callable[[float], None] | None = None,
+    phase: Callable[[str], None] | None = None,
 ) -> list[FoldOutput]:
     """Folds records side by side; each result equals that of folding it alone.
 
@@ -88,11 +89,14 @@ def fold_batch(
         falls below this, in Angstrom (ColabFold's `recycle-early-stop-tolerance`).
     storage: what pair state and triangle operand are stored in; by default float32.
     progress: called after each block with the part of all blocks of all passes that is done.
+    phase: called with "stem", "trunk", "structure" or "heads" where each begins: trunk and structure in every pass.
 
     Raises `InputError` where a pair state stored in float16 leaves its range.
     """
     tiling, storage = tiling or Tiling.for_device(records[0].aatype.device), storage or PairStorage()
+    begins = phase or _silent
     if states is None:
+        begins("stem")
         states = initial_sequence_states(model, records, weights)
     folds = [Fold(record, state, storage) for record, state in zip(records, states, strict=True)]
     blocks = None if weights is None else weights.trunk()
@@ -101,12 +105,18 @@ def fold_batch(
         if not active:
             break
         told = _within(progress, number, num_recycles + 1)
-        one_pass(model.trunk, active, tiling, recycle_tolerance, told, blocks)
+        begins("trunk")
+        one_pass(model.trunk, active, tiling, recycle_tolerance, told, blocks, begins)
+    begins("heads")
     outputs = []
     for fold in folds:
         outputs.append(_confidence(model, fold, tiling, keep_pae, keep_pair_state, keep_distogram))
         del fold.z  # the pair state of a record ends with its confidence
     return outputs
+
+
+def _silent(phase: str) -> None:
+    """Tells nobody."""
 
 
 def _within(progress: Callable[[float], None] | None, number: int, passes: int) -> Callable[[float], None] | None:
@@ -187,15 +197,17 @@ def one_pass(
     tolerance: float | None = None,
     progress: Callable[[float], None] | None = None,
     blocks: Iterable[nn.Module] | None = None,
+    phase: Callable[[str], None] = _silent,
 ) -> None:
     """One pass through the trunk for records side by side; changes their states. blocks: those of the trunk as they
-    come; by default as they are there."""
+    come; by default as they are there. phase: called where the structure begins."""
     s = torch.cat([fold.start_pass(trunk, tiling) for fold in folds])
     pairs, operand = [fold.z for fold in folds], folds[0].storage.operand
     for number, block in enumerate(trunk.blocks if blocks is None else blocks, start=1):
         s = run_block(block, s, pairs, tiling, operand)
         if progress is not None:
             progress(number / len(trunk.blocks))
+    phase("structure")
     for fold, state in zip(folds, s.split([len(z) for z in pairs]), strict=True):
         fold.end_pass(trunk, state, tiling, tolerance)
 
