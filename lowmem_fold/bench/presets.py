@@ -1,0 +1,155 @@
+"""Sweeps with a name, and the lists of configurations that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from ..errors import BudgetError, InputError
+from ..precision import PRESETS as PRECISIONS
+from ..run.options import DEFAULT_MODEL, PLACEMENTS
+from .configuration import OURS, Configuration
+
+__all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "card", "full", "grid", "quick"]
+
+#: Of `bench.peers.PEERS`: what ratios are to, and the one whose memory stock's users choose for long chains.
+STOCK, CHUNKED = "stock fp32", "stock chunk_size 64"
+ARTICLE = "the article's recipe"
+
+_QUICK_LENGTHS = (79, 128, 257)
+_CARD_LENGTHS = (128, 256, 512, 1024, 2048)
+_CARD_MIDDLE = 512
+_FULL_LENGTHS = {"cpu": (64, 128, 256), "cuda": (128, 256, 512, 1024, 2048, 4096)}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A sweep.
+
+    Attributes
+    ----------
+    about : str
+    model : str
+        Unless another one is named.
+    device : str
+        Likewise.
+    limit_seconds : float
+        For each configuration.
+    configurations : callable
+        From a model, a device and a budget (or None) to the list.
+    """
+
+    about: str
+    model: str
+    device: str
+    limit_seconds: float
+    configurations: Callable[[str, str, str | None], list[Configuration]]
+
+
+def grid(
+    codes: Iterable[str],
+    models: Iterable[str],
+    precisions: Iterable[str],
+    placements: Iterable[str],
+    lengths: Iterable[int],
+    num_recycles: Iterable[int],
+    **rest: object,
+) -> list[Configuration]:
+    """All of them with each other; a peer, which has one precision and placement, once for each length and recycles.
+    rest: the other fields of `Configuration`, the same in all."""
+    ways = list(product(precisions, placements))
+    return [
+        Configuration(code, model, *way, length=length, num_recycles=recycles, **rest)  # type: ignore[arg-type]
+        for model, recycles, length, code in product(models, num_recycles, lengths, codes)
+        for way in (ways if code == OURS else [(None, None)])
+    ]
+
+
+def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -> list[Configuration]:
+    """Minutes on the CPU of a laptop: stock beside ours, in three precisions and two placements."""
+    rest = {"device": device, "memory": memory, "repeats": 3}
+    stock = grid([STOCK], [model], [], [], _QUICK_LENGTHS, [1], **rest)
+    ours = grid([OURS], [model], ["fp32", "fp16", "int8"], ["resident"], _QUICK_LENGTHS, [1], **rest)
+    streamed = grid([OURS], [model], ["fp32"], ["streamed"], _QUICK_LENGTHS, [1], **rest)
+    others = grid([CHUNKED, ARTICLE], [model], [], [], _QUICK_LENGTHS[-1:], [1], **rest)
+    return _by_length([*stock, *ours, *streamed, *others])
+
+
+def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = None) -> list[Configuration]:
+    """What fits this card, in less than ten minutes: our fp32 and fp16 as the planner places them, stock beside them up
+    to where its memory or the time ends, every placement and peer at one length.
+
+    Parameters
+    ----------
+    memory : str, optional
+        Of a smaller card; by default what is free on this one.
+
+    Raises
+    ------
+    InputError
+        There is no such card here, or nothing fits.
+    """
+    from ..planning.plan import device_here
+    from .peers import PEERS
+
+    if device == "auto":
+        device = "cuda"
+    if not device.startswith("cuda") or device_here(device) is None:
+        raise InputError(f"--preset card measures a CUDA device, and {device} is none that is here; try --preset quick")
+    first = Configuration(model=model, device=device, memory=memory, num_recycles=1, repeats=3)
+    ours = [*_planned(first, "fp32", _CARD_LENGTHS[:-1]), *_planned(first, "fp16", _CARD_LENGTHS[-3:])]
+    ours += _planned(first, "int8", [_CARD_MIDDLE])
+    ours += [each for name in PLACEMENTS[1:] for each in _planned(first, "fp16", [_CARD_MIDDLE], name)]
+    if not ours:
+        raise InputError(f"nothing that --preset card tries fits {memory or 'what is free'} on {device}")
+    peers = [name for name in PEERS if name != STOCK]
+    of_stock = {(STOCK, each.length) for each in ours if each.precision == "fp32"}
+    of_others = {(name, _CARD_MIDDLE) for name in peers} | {(CHUNKED, _CARD_LENGTHS[-2])}
+    of_peers = [
+        replace(first, code=code, precision=None, placement=None, length=length)
+        for code, length in sorted(of_stock | of_others)
+    ]
+    return _by_length([*dict.fromkeys(ours), *of_peers])
+
+
+def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = None) -> list[Configuration]:
+    """Every peer, and ours in every precision and placement, at every length: hours at full size."""
+    from ..planning.plan import device_here
+    from .peers import PEERS
+
+    here = device_here(device)
+    if here is None:
+        raise InputError(f"{device} is not here; this machine has no CUDA device")
+    lengths = _FULL_LENGTHS.get(here.partition(":")[0], _FULL_LENGTHS["cpu"])
+    rest = {"device": here, "memory": memory}
+    return _by_length(grid([*PEERS, OURS], [model], PRECISIONS, PLACEMENTS, lengths, [3], **rest))
+
+
+#: The values of `lowmem-fold bench --preset`.
+PRESETS = {
+    "quick": Preset("minutes on a laptop's CPU, with the demo model", "demo", "cpu", 60, quick),
+    "card": Preset("what fits this GPU, in less than 10 minutes", DEFAULT_MODEL, "cuda", 90, card),
+    "full": Preset("everything: hours", DEFAULT_MODEL, "auto", 3600, full),
+}
+
+
+def _planned(
+    first: Configuration, precision: str, lengths: Iterable[int], placement: str | None = None
+) -> Iterator[Configuration]:
+    """At those lengths at which a placement fits, in the fastest that does, or in the one that is asked for."""
+    from ..planning.plan import Planner
+
+    try:
+        planner = Planner(first.memory, first.model, precision, first.device, placement, None, first.num_recycles)
+        for length in lengths:
+            chosen = planner.plans(length, presets=False).chosen
+            if chosen is not None:
+                yield replace(first, precision=precision, placement=chosen.placement, length=length)
+    except BudgetError:
+        return
+
+
+def _by_length(configurations: Iterable[Configuration]) -> list[Configuration]:
+    """The short ones first, and of one length what the others are compared with."""
+    return sorted(configurations, key=lambda each: (each.length, not each.is_reference, each.code != STOCK))
