@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from ..errors import BudgetError, InputError
+from ..errors import InputError
 from ..precision import PRESETS as PRECISIONS
 from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from .configuration import OURS, Configuration
@@ -48,32 +48,30 @@ class Preset:
 
 
 def grid(
+    first: Configuration,
     codes: Iterable[str],
-    models: Iterable[str],
     precisions: Iterable[str],
     placements: Iterable[str],
     lengths: Iterable[int],
-    num_recycles: Iterable[int],
-    **rest: object,
 ) -> list[Configuration]:
-    """All of them with each other; a peer, which has one precision and placement, once for each length and recycles.
-    rest: the other fields of `Configuration`, the same in all."""
+    """All of them with each other, else as the first; a peer, which is one precision and placement, once a length."""
     ways = list(product(precisions, placements))
     return [
-        Configuration(code, model, *way, length=length, num_recycles=recycles, **rest)  # type: ignore[arg-type]
-        for model, recycles, length, code in product(models, num_recycles, lengths, codes)
-        for way in (ways if code == OURS else [(None, None)])
+        _peers(first, code, length)
+        if way is None
+        else replace(first, code=code, precision=way[0], placement=way[1], length=length)
+        for length, code in product(lengths, codes)
+        for way in (ways if code == OURS else [None])
     ]
 
 
 def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -> list[Configuration]:
     """Minutes on the CPU of a laptop: stock beside ours, in three precisions and two placements."""
-    rest = {"device": device, "memory": memory, "repeats": 3}
-    stock = grid([STOCK], [model], [], [], _QUICK_LENGTHS, [1], **rest)
-    ours = grid([OURS], [model], ["fp32", "fp16", "int8"], ["resident"], _QUICK_LENGTHS, [1], **rest)
-    streamed = grid([OURS], [model], ["fp32"], ["streamed"], _QUICK_LENGTHS, [1], **rest)
-    others = grid([CHUNKED, ARTICLE], [model], [], [], _QUICK_LENGTHS[-1:], [1], **rest)
-    return _by_length([*stock, *ours, *streamed, *others])
+    first = Configuration(model=model, device=device, memory=memory, num_recycles=1, repeats=3)
+    configurations = grid(first, [OURS, STOCK], ["fp32", "fp16", "int8"], PLACEMENTS[:1], _QUICK_LENGTHS)
+    configurations += grid(first, [OURS], ["fp32"], PLACEMENTS[-1:], _QUICK_LENGTHS)
+    configurations += [_peers(first, code, _QUICK_LENGTHS[-1]) for code in (CHUNKED, ARTICLE)]
+    return _by_length(configurations)
 
 
 def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = None) -> list[Configuration]:
@@ -106,10 +104,7 @@ def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = 
     peers = [name for name in PEERS if name != STOCK]
     of_stock = {(STOCK, each.length) for each in ours if each.precision == "fp32"}
     of_others = {(name, _CARD_MIDDLE) for name in peers} | {(CHUNKED, _CARD_LENGTHS[-2])}
-    of_peers = [
-        replace(first, code=code, precision=None, placement=None, length=length)
-        for code, length in sorted(of_stock | of_others)
-    ]
+    of_peers = [_peers(first, code, length) for code, length in sorted(of_stock | of_others)]
     return _by_length([*dict.fromkeys(ours), *of_peers])
 
 
@@ -122,8 +117,8 @@ def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = 
     if here is None:
         raise InputError(f"{device} is not here; this machine has no CUDA device")
     lengths = _FULL_LENGTHS.get(here.partition(":")[0], _FULL_LENGTHS["cpu"])
-    rest = {"device": here, "memory": memory}
-    return _by_length(grid([*PEERS, OURS], [model], PRECISIONS, PLACEMENTS, lengths, [3], **rest))
+    first = Configuration(model=model, device=here, memory=memory)
+    return _by_length(grid(first, [OURS, *PEERS], PRECISIONS, PLACEMENTS, lengths))
 
 
 #: The values of `lowmem-fold bench --preset`.
@@ -140,14 +135,15 @@ def _planned(
     """At those lengths at which a placement fits, in the fastest that does, or in the one that is asked for."""
     from ..planning.plan import Planner
 
-    try:
-        planner = Planner(first.memory, first.model, precision, first.device, placement, None, first.num_recycles)
-        for length in lengths:
-            chosen = planner.plans(length, presets=False).chosen
-            if chosen is not None:
-                yield replace(first, precision=precision, placement=chosen.placement, length=length)
-    except BudgetError:
-        return
+    planner = Planner(first.memory, first.model, precision, first.device, placement, None, first.num_recycles)
+    for length in lengths:
+        chosen = planner.plans(length, presets=False).chosen
+        if chosen is not None:
+            yield replace(first, precision=precision, placement=chosen.placement, length=length)
+
+
+def _peers(first: Configuration, code: str, length: int) -> Configuration:
+    return replace(first, code=code, precision=None, placement=None, chunk_size=None, length=length)
 
 
 def _by_length(configurations: Iterable[Configuration]) -> list[Configuration]:
