@@ -249,7 +249,18 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
             value = torch.zeros(empty.shape, dtype=dtype, device=device)
         setattr(module, key, nn.Parameter(value, requires_grad=False))
     for key, buffer in list(module.named_buffers(recurse=False)):
-        setattr(module, key, buffer.to(device))
+        setattr(module, key, _as_trained(name, key, buffer, files).to(device))
+
+
+def _as_trained(name: str, key: str, buffer: Tensor, files: WeightFiles) -> Tensor:
+    """A buffer, but rotary frequencies as the files have them: rounded to float16 with the rest of the stem, on whose
+    states the trunk was trained. Stock transformers keeps them too. Older files hold them once for each layer, all
+    alike."""
+    names = (f"{name}.{key}", *(each for each in files if each.endswith(".rotary_embeddings.inv_freq")))
+    found = next((each for each in names if key == "inv_freq" and each in files), None)
+    if found is None or files.get(found).shape != buffer.shape:
+        return buffer
+    return files.get(found).to(buffer.dtype, copy=True)
 
 
 @contextmanager

@@ -76,6 +76,8 @@ def save_quantized(
         "versions": environment_versions(),
     }
     entries = [entry for name, module, held in weight_tensors(model) for entry in _stored_entries(name, module, held)]
+    frequencies = ((name, buffer) for name, buffer in _computed_buffers(model) if name.endswith("inv_freq"))
+    entries += [_entry("", name, buffer) for name, buffer in frequencies]  # as they came: they may have been rounded
     extra = {POLICY_FILE: json.dumps(policy, indent=1) + "\n", "README.md": _card(source, precision, found)}
     _write_folder(Path(folder), source, entries, extra)
     return found

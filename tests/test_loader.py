@@ -68,6 +68,29 @@ def test_is_what_stock_loads(sound: Path) -> None:
         assert torch.equal(mine_buffer, buffer), name
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["esm.rotary_embeddings.inv_freq"],
+        [f"esm.encoder.layer.{number}.attention.self.rotary_embeddings.inv_freq" for number in range(3)],
+    ],
+    ids=["one", "one for each layer"],
+)
+def test_rotary_frequencies_are_those_of_the_file(broken: Path, names: list[str]) -> None:
+    """Published ones are rounded; worked out anew they would turn distant residues another way than in training."""
+    tensors = load_file(broken / "model.safetensors")
+    (held,) = [name for name in tensors if name.endswith("inv_freq")]
+    exact = tensors.pop(held)
+    save_file(tensors | {name: exact.half() for name in names}, broken / "model.safetensors", metadata={"format": "pt"})
+    stock = EsmForProteinFolding.from_pretrained(broken).state_dict()
+    found = {name: tensor for name, tensor in load(broken).state_dict().items() if name.endswith("inv_freq")}
+    assert found
+    for name, tensor in found.items():
+        assert torch.equal(tensor, stock[name]), name
+        assert not torch.equal(tensor, exact)
+        assert tensor.dtype == torch.float32
+
+
 def test_half_precision_stem_becomes_float32(broken: Path) -> None:
     """As published: stem in float16, trunk in float32."""
     tensors = load_file(broken / "model.safetensors")

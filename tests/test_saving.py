@@ -31,7 +31,11 @@ SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQ:GSHMLEDP"
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "source"
-    random_model(small_config()).save_pretrained(folder)
+    model = random_model(small_config())
+    for name, buffer in model.named_buffers():
+        if name.endswith("inv_freq"):
+            buffer.copy_(buffer.half())  # as the published ones are: worked out anew they would be others
+    model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("<cls>\n<pad>")
     return folder
 
@@ -106,6 +110,7 @@ def test_tensors_of_a_layer_lie_together_and_map(source: Path, tmp_path: Path) -
     ends = [entry["data_offsets"] for entry in header.values()]
     assert [start for start, _ in ends] == [0, *(end for _, end in ends[:-1])] and ends[-1][1] == len(data) - 8 - size
     names = [f"{name}.{key}" if name else key for name, _, held in weight_tensors(model) for key in held]
+    names += [name for name, _ in model.named_buffers() if name.endswith("inv_freq")]
     odd = [name for name in header if (ends[list(header).index(name)][1] - ends[list(header).index(name)][0]) % 8]
     assert list(header) == [name for name in names if name not in odd] + odd
     assert all(start % 8 == 0 for name, (start, _) in zip(header, ends, strict=True) if name not in odd)
