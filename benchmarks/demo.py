@@ -208,7 +208,7 @@ def write() -> None:
     for path, sections in texts(measurements, drifts, loads, log).items():
         path.write_text(filled(path.read_text(), sections))
     RESULTS.with_suffix(".md").write_text(protein_table(measurements))
-    training.draw(log, training.PICTURE)
+    training.write()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -158,7 +158,7 @@ def write() -> None:
     measurements = read_measurements(RESULTS)
     page = ROOT / "README.md"
     page.write_text(filled(page.read_text(), {"cards": text(measurements)}))
-    memory.draw(memory.curves(measurements), memory.PICTURE)
+    memory.write()
 
 
 def main(arguments: list[str] | None = None) -> None:

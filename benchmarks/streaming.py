@@ -3,7 +3,7 @@
 FOLDER is the stand-in of `benchmarks.stand_in`. Each way runs in a process of its own and writes one record to
 `results/streaming.jsonl`: anonymous memory (RssAnon) of the whole process over time, interpreter and libraries
 included; when each phase ended; and sums over the output, by which the ways are compared. Pages of the mapped
-checkpoint can be dropped and do not count. `python -m plots.streaming` draws it.
+checkpoint can be dropped and do not count. `python -m plots.make` draws it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Pictures, each a pure function of committed records in `benchmarks/results/`. `python -m plots.memory` draws one."""
+"""Pictures, each a pure function of committed records. `python -m plots.make` draws them all, light and dark."""

@@ -1,23 +1,31 @@
-"""Activation memory against length, from the `engine-memory` records: `python -m plots.activations` draws it."""
+"""Activation memory against length, from the `engine-memory` records."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lowmem_fold.bench.records import Measurement, read_measurements
+from lowmem_fold.bench.style import Theme, plain_numbers
 
-__all__ = ["Curve", "curves", "draw"]
+from .style import write as write_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURE", "RESULTS", "Curve", "curves", "draw", "write"]
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "engine.jsonl"
 PICTURE = Path(__file__).parent / "activations.png"
 
 Curve = tuple[str, list[int], list[float]]
 STYLES = {
-    "lowmem_fold": ("#0053D6", "-", "lowmem_fold"),
-    "64": ("#FF7D45", "-", "transformers, chunk_size 64"),
-    "128": ("#FF7D45", "--", "transformers, chunk_size 128"),
-    "None": ("#888888", ":", "transformers, unchunked"),
+    "lowmem_fold": ("blue", "-", "lowmem_fold"),
+    "64": ("orange", "-", "transformers, chunk_size 64"),
+    "128": ("orange", "--", "transformers, chunk_size 128"),
+    "None": ("grey", ":", "transformers, unchunked"),
 }
 
 
@@ -32,34 +40,35 @@ def curves(measurements: Sequence[Measurement]) -> list[Curve]:
     return [(key, sorted(found), [found[length] for length in sorted(found)]) for key, found in peaks.items()]
 
 
-def draw(found: Sequence[Curve], path: Path) -> None:
-    """Write the picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter
-
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=150, layout="constrained")
+def draw(found: Sequence[Curve], figure: Figure, theme: Theme) -> None:
+    """Both axes logarithmic."""
+    figure.set_size_inches(7.6, 4.4)
+    axes = figure.subplots()
+    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB above the weights")
     for key, lengths, peaks in found:
         color, line, label = STYLES[key]
-        axes.plot(lengths, peaks, line, color=color, marker="o", markersize=4, label=label)
-        above = {"128": 5, "64": -5}.get(key, 0)  # two lines that end close to one another
-        place = {"xytext": (6, above), "textcoords": "offset points", "va": "center", "fontsize": 9}
-        axes.annotate(f"{peaks[-1]:.0f} GiB", (lengths[-1], peaks[-1]), **place)
-    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB above the weights")
-    axes.set_title("Peak activation memory of ESMFold v1, float32", loc="left", fontsize=11)
+        axes.plot(lengths, peaks, line, color=theme.colors[color], marker="o", linewidth=2, label=label)
+    axes.set_title("Peak activation memory of ESMFold v1, float32, beside stock transformers")
     axes.set_xticks(found[0][1])
+    axes.set_yticks([0.1, 1, 10, 100, 1000])
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.minorticks_off()
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    figure.savefig(path)
-    pyplot.close(figure)
+        plain_numbers(axis)
+    _end_labels(axes, {f"{peaks[-1]:.0f} GiB": (lengths[-1], peaks[-1]) for _, lengths, peaks in found})
+    axes.legend()
 
 
-if __name__ == "__main__":
-    draw(curves(read_measurements(RESULTS)), PICTURE)
-    print(PICTURE)
+def _end_labels(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
+    """Write each text to the right of its point (x, y), moved up where it would lie upon another."""
+    height = axes.get_figure().get_size_inches()[1] * 72 * 0.72  # of the axes, nearly
+    taken = -float("inf")
+    for text, (x, y) in sorted(ends.items(), key=lambda item: item[1][1]):
+        low, high = (axes.transScale.transform((x, limit))[1] for limit in axes.get_ylim())
+        at = (axes.transScale.transform((x, y))[1] - low) / (high - low) * height
+        place = max(at, taken + 11)
+        axes.annotate(text, (x, y), xytext=(6, place - at), textcoords="offset points", va="center", fontsize=9)
+        taken = place
+
+
+def write() -> None:
+    """Draw the committed records."""
+    write_picture(PICTURE, draw, curves(read_measurements(RESULTS)))

@@ -1,14 +1,22 @@
-"""Losses of the demo model's training over time, from its log: `python -m plots.training` writes training.png."""
+"""Losses of the demo model's training over time, from its log."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lowmem_fold.bench.style import Theme
 from lowmem_fold.demo import MODEL_FOLDER
 
-__all__ = ["LOG", "PICTURE", "draw", "read_log", "series"]
+from .style import write as write_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["LOG", "PICTURE", "draw", "read_log", "series", "write"]
 
 LOG = MODEL_FOLDER / "training.jsonl"
 PICTURE = Path(__file__).parent / "training.png"
@@ -30,7 +38,11 @@ LABELS = {
     "lddt_ca": "lDDT-CA",
     "pearson": "pLDDT with lDDT-CA",
 }
-COLORS = {"train": ("#9FBBE8", "#FFC4A3"), "validation": ("#0053D6", "#FF7D45")}
+LEGENDS = {
+    "torsions and chi (squared, unit circle)": "upper left",
+    "held-out clusters, 2 recycles": "lower right",
+}
+COLORS = ("blue", "orange")
 
 
 def read_log(path: Path = LOG) -> list[dict]:
@@ -55,35 +67,31 @@ def series(records: Sequence[dict], name: str, kind: str) -> Series:
     return [minutes for minutes, _ in found], [value for _, value in found]
 
 
-def draw(records: Sequence[dict], path: Path) -> None:
-    """Write the picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, grid = pyplot.subplots(2, 3, figsize=(10.5, 5.4), dpi=130, layout="constrained", sharex=True)
+def draw(records: Sequence[dict], figure: Figure, theme: Theme) -> None:
+    """A panel for each kind of loss: thin lines of the training, marked ones of the validation."""
+    figure.set_size_inches(10, 5.6)
+    grid = figure.subplots(2, 3, sharex=True)
     for axes, (title, names) in zip(grid.flat, PANELS.items(), strict=True):
-        for i, name in enumerate(names):
-            label = LABELS.get(name, "")
-            for kind, style in (("train", "-"), ("validation", "o-")):
-                minutes, values = series(records, name, kind)
-                if minutes:
-                    shown = f"{label}, {kind}" if label and "held-out" not in title else label or kind
-                    axes.plot(minutes, values, style, color=COLORS[kind][i], markersize=3, lw=1, label=shown)
-        if not axes.lines:
-            continue
-        axes.set_title(title, loc="left", fontsize=9)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=7)
+        for color, name in zip(COLORS, names, strict=False):
+            _draw_series(axes, records, name, theme.colors[color], score="held-out" in title)
+        axes.set_title(title)
+        if axes.lines:
+            axes.legend(loc=LEGENDS.get(title, "upper right"), fontsize=8, handlelength=1.2)
     for axes in grid[1]:
         axes.set_xlabel("minutes of training")
     grid[0, 1].set_ylim(top=2.0)
-    figure.savefig(path)
-    pyplot.close(figure)
+    grid[1, 2].set_ylim(bottom=0.3)  # room for the legend
 
 
-if __name__ == "__main__":
-    draw(read_log(), PICTURE)
-    print(PICTURE)
+def _draw_series(axes: Axes, records: Sequence[dict], name: str, color: str, *, score: bool) -> None:
+    label = LABELS.get(name, "")
+    for kind, style in (("train", {"lw": 0.8, "alpha": 0.6}), ("validation", {"lw": 1.2, "marker": "o", "ms": 3})):
+        minutes, values = series(records, name, kind)
+        if minutes:
+            shown = f"{label}, {kind}" if label and not score else label or kind
+            axes.plot(minutes, values, color=color, label=shown, **style)
+
+
+def write() -> None:
+    """Draw the shipped log."""
+    write_picture(PICTURE, draw, read_log())

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from lowmem_fold.bench.records import read_measurements
-from plots.activations import PICTURE, RESULTS, curves, draw
+from plots.activations import RESULTS, STYLES, curves, draw
+from tests.plots.drawn import figure_of, points_of
 
 
 def test_curves_are_the_records() -> None:
@@ -27,7 +28,8 @@ def test_curves_are_the_records() -> None:
     assert {length for _, length in drawn} >= {1024, 2048, 4096}
 
 
-def test_draws(tmp_path: Path) -> None:
-    draw(curves(read_measurements(RESULTS)), tmp_path / "activations.png")
-    assert (tmp_path / "activations.png").stat().st_size > 10_000
-    assert PICTURE.exists()
+def test_each_line_is_a_curve() -> None:
+    found = curves(read_measurements(RESULTS))
+    (axes,) = figure_of(draw, found).axes
+    drawn = points_of(axes)
+    assert drawn == {STYLES[key][2]: list(zip(lengths, peaks, strict=True)) for key, lengths, peaks in found}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from benchmarks.planning import RESULTS
 from lowmem_fold.bench.records import read_measurements
-from plots.memory import PICTURE, curves, draw
+from plots.memory import STYLES, curves, draw
+from tests.plots.drawn import figure_of, points_of
 
 
 def test_curves_are_the_records() -> None:
@@ -22,7 +22,8 @@ def test_curves_are_the_records() -> None:
     assert len({length for _, length in expected}) >= 8 and len(found) == 4
 
 
-def test_draws(tmp_path: Path) -> None:
-    draw(curves(read_measurements(RESULTS)), tmp_path / "memory.png")
-    assert (tmp_path / "memory.png").stat().st_size > 10_000
-    assert PICTURE.exists()
+def test_each_line_is_a_curve() -> None:
+    found = curves(read_measurements(RESULTS))
+    (axes,) = figure_of(draw, found).axes
+    drawn = points_of(axes)
+    assert drawn == {STYLES[key][2]: list(zip(lengths, peaks, strict=True)) for key, lengths, peaks in found}

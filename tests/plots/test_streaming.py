@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from lowmem_fold.bench.records import read_measurements
-from plots.streaming import CAP_GB, PICTURE, RESULTS, draw, latest
+from plots.streaming import CAP_GB, RESULTS, draw, latest
+from tests.plots.drawn import figure_of
 
 
 def test_the_streamed_fold_keeps_within_the_cap() -> None:
@@ -22,9 +23,10 @@ def test_the_streamed_fold_keeps_within_the_cap() -> None:
     assert said.format(*(size / 1e9 for size in held.values())) in " ".join(page.split())
 
 
-def test_draws(tmp_path: Path) -> None:
-    found = latest(list(read_measurements(RESULTS)))
+def test_each_panel_is_a_way() -> None:
+    found = latest(read_measurements(RESULTS))
     assert list(found) == ["streamed", "resident", "stock"]
-    draw(found, tmp_path / "streaming.png")
-    assert (tmp_path / "streaming.png").stat().st_size > 10_000
-    assert PICTURE.exists()
+    for axes, measurement in zip(figure_of(draw, found).axes, found.values(), strict=True):
+        seconds, held = axes.lines[0].get_data()
+        assert list(seconds) == measurement.samples["seconds"]
+        assert [round(size * 1e9) for size in held] == measurement.samples["anonymous_bytes"]

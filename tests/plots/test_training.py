@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from plots import training
+from tests.plots.drawn import figure_of, points_of
 
 
 def _log(path: Path) -> Path:
@@ -40,7 +41,10 @@ def test_the_shipped_log_is_drawn_whole(name: str) -> None:
     assert len(values) > 100
 
 
-def test_draws(tmp_path: Path) -> None:
-    training.draw(training.read_log(_log(tmp_path / "log.jsonl")), tmp_path / "training.png")
-    assert (tmp_path / "training.png").stat().st_size > 10_000
-    assert training.PICTURE.exists()
+def test_lines_are_the_series(tmp_path: Path) -> None:
+    records = training.read_log(_log(tmp_path / "log.jsonl"))
+    panels = {axes.get_title(loc="left") or axes.get_title(): axes for axes in figure_of(training.draw, records).axes}
+    assert points_of(panels["frame-aligned point error / 10 Å"]) == {
+        "train": [(1.0, 2.0), (3.0, 1.5), (3.5, 1.4)],
+        "validation": [(3.0, 1.6)],
+    }
