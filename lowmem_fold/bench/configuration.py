@@ -88,8 +88,12 @@ class Configuration:
         return " ".join([self.code, *how, f"{self.length} residues"])
 
     def requested(self) -> dict[str, Any]:
-        """JSON-able: what a record says was asked for."""
+        """JSON-able: what was asked for."""
         return asdict(self)
+
+    def recorded(self, model: str) -> dict[str, Any]:
+        """The same with the model's name (`Checkpoint.short_name`), without the folders of one machine."""
+        return {**self.requested(), "model": model}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Configuration:

@@ -77,7 +77,7 @@ def measure(
     run = _Run(configuration, references, time.perf_counter() + limit_seconds / 2)
     status, reason = run.outcome()
     run.predict()
-    requested = {**configuration.requested(), "model": run.checkpoint.short_name}
+    requested = configuration.recorded(run.checkpoint.short_name)
     return Measurement(BENCHMARK, requested, run.resolved, run.environment, run.samples, status, reason)
 
 

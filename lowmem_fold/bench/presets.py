@@ -91,8 +91,6 @@ def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = 
     from ..planning.plan import device_here
     from .peers import PEERS
 
-    if device == "auto":
-        device = "cuda"
     if not device.startswith("cuda") or device_here(device) is None:
         raise InputError(f"--preset card measures a CUDA device, and {device} is none that is here; try --preset quick")
     first = Configuration(model=model, device=device, memory=memory, num_recycles=1, repeats=3)

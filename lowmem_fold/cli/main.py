@@ -22,6 +22,7 @@ VERBS = {
     "fold": "predict the structures of the sequences of a FASTA file",
     "plan": "tell what a fold will take, before it runs",
     "quantize": "write a model in a smaller form, or unpack it again",
+    "bench": "measure memory, seconds and accuracy, beside stock's",
     "info": "show versions, devices, memory and optional packages",
 }
 

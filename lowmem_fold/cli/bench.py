@@ -1,0 +1,221 @@
+"""Measure memory, seconds and accuracy of our code, and of stock's beside it, each configuration in its own process.
+
+Name a preset, or spell the sweep out. Every record is kept in the file of -o, in which a later run of the same command
+finds what is done; running out of memory, a refusal and a time-out are results too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..bench.configuration import OURS, Configuration
+from ..bench.presets import PRESETS, STOCK, grid
+from ..bench.table import comparison_table, result_text
+from ..errors import InputError
+from ..run.options import DEFAULT_MODEL
+from .main import OK, SOME_FAILED
+
+if TYPE_CHECKING:
+    from ..bench.records import Measurement
+    from ..bench.sweep import Sweep
+
+__all__ = ["add_arguments", "configurations", "run"]
+
+_LIMIT_SECONDS = 600.0
+_SWEPT = ("codes", "precisions", "placements", "lengths", "num_recycles")
+_DEFAULTS: dict[str, list[Any]] = {
+    "codes": [OURS, STOCK],
+    "models": [DEFAULT_MODEL],
+    "precisions": ["fp32"],
+    "placements": ["resident"],
+    "lengths": [128],
+    "num_recycles": [3],
+}
+_EXIT_CODES = """\
+exit codes:
+  0    all is measured
+  1    a configuration failed otherwise than for want of memory or time
+  2    an option is wrong, or a model cannot be had
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
+    parser.epilog = _EXIT_CODES
+    parser.usage = "lowmem-fold bench (--preset quick|card|full | --lengths N ... | ...) [-o FILE.jsonl] [options]"
+    parser.add_argument("--preset", choices=list(PRESETS), help=presets)
+    parser.add_argument(
+        "--models", metavar="M", nargs="+", help=f"hub ids, local folders, or demo; one for a preset [{DEFAULT_MODEL}]"
+    )
+    parser.add_argument("--codes", metavar="C", nargs="+", help=f"{OURS}, or a peer ['{OURS}' '{STOCK}']")
+    parser.add_argument("--precisions", metavar="P", nargs="+", help="of our code, as of lowmem-fold fold [fp32]")
+    parser.add_argument("--placements", metavar="W", nargs="+", help="resident, staged, streamed [resident]")
+    parser.add_argument("--lengths", metavar="N", nargs="+", type=int, help="residues [128]")
+    parser.add_argument("--num-recycles", metavar="N", nargs="+", type=int, help="passes after the first one [3]")
+    parser.add_argument("--chunk-size", metavar="N", type=int, help="rows of the pair state at once, in our code")
+    parser.add_argument("--repeats", metavar="N", type=int, help="most folds whose time is taken [5]")
+    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps [auto, or that of the preset]")
+    parser.add_argument("--memory", metavar="SIZE", help="budget that is enforced on a CUDA device, such as 8GB [none]")
+    parser.add_argument(
+        "--time-limit", metavar="S", type=float, help="seconds for one configuration [600, or that of the preset]"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE.jsonl", help="where records go [bench.jsonl, bench-PRESET.jsonl]"
+    )
+    parser.add_argument("--report", metavar="FILE.html", help="write a page with tables and pictures of the records")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure what the options say; returns the exit code."""
+    if arguments.time_limit is not None and not arguments.time_limit > 0:
+        raise InputError(f"--time-limit must be above 0; it is {arguments.time_limit:g}")
+    path = Path(arguments.output or (f"bench-{arguments.preset}.jsonl" if arguments.preset else "bench.jsonl"))
+    found = configurations(arguments)
+    limit = arguments.time_limit or (PRESETS[arguments.preset].limit_seconds if arguments.preset else _LIMIT_SECONDS)
+    from ..bench.sweep import Sweep
+    from ..run.stopping import Stopped, StopSignals
+
+    sweep = Sweep(found, path, limit)
+    progress = _Progress(sweep)
+    try:
+        with StopSignals() as stops:
+            sweep.run(stops)
+    except Stopped as stop:
+        print(f"lowmem-fold: stopped by {stop}; run the same command again to go on", file=sys.stderr)
+        return stop.exit_code
+    finally:
+        progress.close()
+    records = sweep.records()
+    print(f"\n{comparison_table(_sorted(records))}\n\n{_summary(records, path)}")
+    if arguments.report:
+        from ..bench import report
+
+        report.write(path, Path(arguments.report))
+        print(f"The report is {arguments.report}")
+    return SOME_FAILED if any(record.status == "failed" for record in records) else OK
+
+
+def configurations(arguments: argparse.Namespace) -> list[Configuration]:
+    """What the options ask for."""
+    swept = {name: getattr(arguments, name) for name in (*_SWEPT, "models")}
+    if arguments.preset:
+        return _of_preset(
+            arguments, [name for name in (*_SWEPT, "chunk_size", "repeats") if getattr(arguments, name) is not None]
+        )
+    if not any(swept.values()):
+        raise InputError(
+            f"say what to measure: --preset {', '.join(PRESETS)}, or a sweep, such as --models demo --lengths 64 128"
+        )
+    asked = {name: values or _DEFAULTS[name] for name, values in swept.items()}
+    _check_codes(asked["codes"])
+    device = _here(arguments.device or "auto")
+    found: list[Configuration] = []
+    for model in asked["models"]:
+        for num_recycles in asked["num_recycles"]:
+            first = Configuration(
+                model=model,
+                device=device,
+                num_recycles=num_recycles,
+                chunk_size=arguments.chunk_size,
+                repeats=5 if arguments.repeats is None else arguments.repeats,
+                memory=arguments.memory,
+            )
+            found += grid(first, *(asked[name] for name in _SWEPT[:4]))
+    return found
+
+
+def _of_preset(arguments: argparse.Namespace, others: list[str]) -> list[Configuration]:
+    preset = PRESETS[arguments.preset]
+    if others:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise InputError(f"--preset {arguments.preset} decides of {names}; leave the preset out to spell a sweep out")
+    models = arguments.models or [preset.model]
+    if len(models) > 1:
+        raise InputError(f"--preset {arguments.preset} measures one model; {len(models)} are named")
+    from ..planning.plan import device_here
+
+    device = arguments.device or preset.device
+    return preset.configurations(models[0], device_here(device) or device, arguments.memory)
+
+
+def _check_codes(codes: Sequence[str]) -> None:
+    from ..bench.peers import PEERS
+
+    for code in codes:
+        if code != OURS and code not in PEERS:
+            raise InputError(f"--codes {code!r} is none of {', '.join(repr(name) for name in (OURS, *PEERS))}")
+
+
+def _here(device: str) -> str:
+    """The device of this name, `auto` decided."""
+    from ..planning.plan import device_here
+
+    Configuration(device=device)  # checks the name
+    found = device_here(device)
+    if found is None:
+        raise InputError(f"--device {device} is not here: torch sees no CUDA device")
+    return found
+
+
+def _sorted(records: Sequence[Measurement]) -> list[Measurement]:
+    """Models, recycles and lengths in a row; of one length stock first, which ratios are to."""
+    return sorted(
+        records,
+        key=lambda record: (
+            record.requested["model"],
+            record.requested["num_recycles"],
+            record.requested["length"],
+            record.requested["code"] != STOCK,
+            record.requested["code"] == OURS,
+        ),
+    )
+
+
+def _summary(records: Sequence[Measurement], path: Path) -> str:
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.status] = counts.get(record.status, 0) + 1
+    listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{len(records)} configurations: {listed}. Records are in {path}"
+
+
+class _Progress:
+    """A line for each record on standard output; a bar with the time left on standard error, if that is a terminal."""
+
+    def __init__(self, sweep: Sweep, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._bar: Any = None
+        left = sweep.left()
+        if len(left) < len(sweep.configurations):
+            print(f"{len(sweep.configurations) - len(left)} of {len(sweep.configurations)} were measured before")
+        if left and self._stream.isatty():
+            from tqdm import tqdm
+
+            layout = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]"
+            self._bar = tqdm(total=len(left), file=self._stream, bar_format=layout, smoothing=0, leave=False)
+        sweep.begins, sweep.waits, sweep.ended = self._begins, self._waits, self._ended
+
+    def _begins(self, configuration: Configuration) -> None:
+        if self._bar is not None:
+            self._bar.set_description_str(configuration.label)
+
+    def _waits(self, seconds: float) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def _ended(self, record: Measurement) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        print(result_text(record), flush=True)
+        if self._bar is not None:
+            self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
