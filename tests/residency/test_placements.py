@@ -112,16 +112,20 @@ def test_an_unknown_placement_is_refused(sound: Path) -> None:
         load(str(sound), device="cpu", placement="swapped")
 
 
-@pytest.mark.parametrize("source", ["original", "quantized"])
 @pytest.mark.parametrize("placement", ["staged", "streamed"])
-def test_folds_as_resident_does(
-    sound: Path, quantized: dict[str, Path], precision: str, placement: str, source: str
-) -> None:
-    if source == "original" and precision not in PLAIN:
-        pytest.skip("refused")
-    model, asked = (str(sound), precision) if source == "original" else (str(quantized[precision]), None)
-    expected = load(model, precision=asked, device="cpu").fold("MKVLAA:GWYHC", num_recycles=2)
-    folder = load(model, precision=asked, device="cpu", placement=placement)
+def test_folds_as_resident_does(quantized: dict[str, Path], precision: str, placement: str) -> None:
+    folds_as_resident(quantized[precision], None, placement)
+
+
+@pytest.mark.parametrize("plain", PLAIN)
+@pytest.mark.parametrize("placement", ["staged", "streamed"])
+def test_folds_an_ordinary_model_as_resident_does(sound: Path, plain: str, placement: str) -> None:
+    folds_as_resident(sound, plain, placement)
+
+
+def folds_as_resident(model: Path, precision: str | None, placement: str) -> None:
+    expected = load(str(model), precision=precision, device="cpu").fold("MKVLAA:GWYHC", num_recycles=2)
+    folder = load(str(model), precision=precision, device="cpu", placement=placement)
     for _ in range(2):
         same(folder.fold("MKVLAA:GWYHC", num_recycles=2), expected)
     states = folder.stem_states(["MKVLAA:GWYHC", "MKV"])

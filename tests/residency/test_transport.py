@@ -28,11 +28,13 @@ def state(module: torch.nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in (*module.named_parameters(), *module.named_buffers())}
 
 
-@pytest.fixture(params=["fp32", "fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4"])
-def precision(request: pytest.FixtureRequest) -> str:
-    if reason := unavailable(parse_precision(request.param).stem.weights, CPU):
+PLAIN, QUANTIZED = ("fp32", "fp16", "bf16"), ("int8", "int4", "float8", "bnb-int8", "bnb-nf4")
+
+
+def needs(precision: str) -> str:
+    if reason := unavailable(parse_precision(precision).stem.weights, CPU):
         pytest.skip(reason)
-    return str(request.param)
+    return precision
 
 
 def stem_source(folder: Path, precision: str, kind: str) -> tuple[Source, Building]:
@@ -45,12 +47,13 @@ def stem_source(folder: Path, precision: str, kind: str) -> tuple[Source, Buildi
     return FileSource([MovedLayer.of(*layer) for layer in stem], files), building
 
 
-@pytest.mark.parametrize("kind", ["host", "file"])
+@pytest.mark.parametrize(
+    ("kind", "precision"), [*(("host", name) for name in PLAIN + QUANTIZED), *(("file", name) for name in PLAIN)]
+)
 @pytest.mark.parametrize("layers", [StagedLayers, StreamedLayers])
 def test_what_arrives_is_what_loading_makes(sound: Path, precision: str, kind: str, layers: type) -> None:
     """On the way that other devices take, here to the CPU."""
-    if kind == "file" and precision not in ("fp32", "fp16", "bf16"):
-        pytest.skip("only folders of quantized weights can wait in a file")
+    needs(precision)
     expected = load_model(find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU), CPU).esm.encoder.layer
     source, building = stem_source(sound, precision, kind)
     stack = layers(DeviceTransport(source, CPU))
@@ -109,9 +112,9 @@ def test_weights_wait_in_the_file_where_host_memory_is_short(
     assert {type(source) for source in found} == {expected}
 
 
+@pytest.mark.parametrize("precision", QUANTIZED)
 def test_quantized_weights_that_can_wait_nowhere_are_refused(sound: Path, precision: str) -> None:
-    if precision in ("fp32", "fp16", "bf16"):
-        pytest.skip("these can wait in the file")
+    needs(precision)
     building = Building(find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU))
     files = building.open()
     building.plan()
