@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -17,8 +17,8 @@ __all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "card", "full", "grid", "qui
 STOCK, CHUNKED = "stock fp32", "stock chunk_size 64"
 ARTICLE = "the article's recipe"
 
-_QUICK_LENGTHS = (79, 128, 257)
-_CARD_LENGTHS = (128, 256, 512, 1024, 2048)
+_QUICK_LENGTHS = (79, 128, 173)
+_CARD_LENGTHS = (128, 512, 1024, 2048)
 _CARD_MIDDLE = 512
 _FULL_LENGTHS = {"cpu": (64, 128, 256), "cuda": (128, 256, 512, 1024, 2048, 4096)}
 
@@ -75,8 +75,8 @@ def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -
 
 
 def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = None) -> list[Configuration]:
-    """What fits this card, in less than ten minutes: our fp32 and fp16 as the planner places them, stock beside them up
-    to where its memory or the time ends, every placement and peer at one length.
+    """What fits this card, in less than ten minutes: our fp32 in the placements that the planner finds room for, and
+    stock beside it; stock in chunks at the greatest lengths; every other precision, placement and peer at one length.
 
     Parameters
     ----------
@@ -94,15 +94,15 @@ def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = 
     if not device.startswith("cuda") or device_here(device) is None:
         raise InputError(f"--preset card measures a CUDA device, and {device} is none that is here; try --preset quick")
     first = Configuration(model=model, device=device, memory=memory, num_recycles=1, repeats=3)
-    ours = [*_planned(first, "fp32", _CARD_LENGTHS[:-1]), *_planned(first, "fp16", _CARD_LENGTHS[-3:])]
+    ours = _planned(first, "fp32", _CARD_LENGTHS)
+    ours += _planned(first, "fp16", [_CARD_MIDDLE, _CARD_LENGTHS[-1]])
     ours += _planned(first, "int8", [_CARD_MIDDLE])
     ours += [each for name in PLACEMENTS[1:] for each in _planned(first, "fp16", [_CARD_MIDDLE], name)]
     if not ours:
         raise InputError(f"nothing that --preset card tries fits {memory or 'what is free'} on {device}")
-    peers = [name for name in PEERS if name != STOCK]
-    of_stock = {(STOCK, each.length) for each in ours if each.precision == "fp32"}
-    of_others = {(name, _CARD_MIDDLE) for name in peers} | {(CHUNKED, _CARD_LENGTHS[-2])}
-    of_peers = [_peers(first, code, length) for code, length in sorted(of_stock | of_others)]
+    of_stock = [(STOCK, length) for length in _CARD_LENGTHS[:-1]] + [(CHUNKED, length) for length in _CARD_LENGTHS[-2:]]
+    of_others = [(name, _CARD_MIDDLE) for name in PEERS if name not in (STOCK, CHUNKED)]
+    of_peers = [_peers(first, code, length) for code, length in of_stock + of_others]
     return _by_length([*dict.fromkeys(ours), *of_peers])
 
 
@@ -129,15 +129,20 @@ PRESETS = {
 
 def _planned(
     first: Configuration, precision: str, lengths: Iterable[int], placement: str | None = None
-) -> Iterator[Configuration]:
+) -> list[Configuration]:
     """At those lengths at which a placement fits, in the fastest that does, or in the one that is asked for."""
     from ..planning.plan import Planner
+    from .meters import free_before_context
 
-    planner = Planner(first.memory, first.model, precision, first.device, placement, None, first.num_recycles)
-    for length in lengths:
-        chosen = planner.plans(length, presets=False).chosen
-        if chosen is not None:
-            yield replace(first, precision=precision, placement=chosen.placement, length=length)
+    # Not asked of torch: its context would stay on the card while others are measured there.
+    memory = first.memory or free_before_context(first.device)
+    planner = Planner(memory, first.model, precision, first.device, placement, None, first.num_recycles)
+    chosen = {length: planner.plans(length, presets=False).chosen for length in lengths}
+    return [
+        replace(first, precision=precision, placement=plan.placement, length=length)
+        for length, plan in chosen.items()
+        if plan is not None
+    ]
 
 
 def _peers(first: Configuration, code: str, length: int) -> Configuration:

@@ -92,11 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         progress.close()
     records = sweep.records()
-    print(f"\n{comparison_table(_sorted(records))}\n\n{_summary(records, path)}")
+    print(f"\n{comparison_table(records)}\n\n{_summary(records, path)}")
     if arguments.report:
-        from ..bench import report
+        from ..bench.report import write
 
-        report.write(path, Path(arguments.report))
+        write(path, Path(arguments.report))
         print(f"The report is {arguments.report}")
     return SOME_FAILED if any(record.status == "failed" for record in records) else OK
 
@@ -161,20 +161,6 @@ def _here(device: str) -> str:
     if found is None:
         raise InputError(f"--device {device} is not here: torch sees no CUDA device")
     return found
-
-
-def _sorted(records: Sequence[Measurement]) -> list[Measurement]:
-    """Models, recycles and lengths in a row; of one length stock first, which ratios are to."""
-    return sorted(
-        records,
-        key=lambda record: (
-            record.requested["model"],
-            record.requested["num_recycles"],
-            record.requested["length"],
-            record.requested["code"] != STOCK,
-            record.requested["code"] == OURS,
-        ),
-    )
 
 
 def _summary(records: Sequence[Measurement], path: Path) -> str:
