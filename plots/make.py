@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from . import accuracy, activations, memory, plddt, ratio, seconds, streaming, training
-from .style import dark_path
+from . import accuracy, activations, memory, plddt, ratio, seconds, streaming, sweeps, training
 
 __all__ = ["PICTURES", "main"]
 
@@ -13,7 +12,8 @@ PICTURES = (memory, activations, ratio, accuracy, plddt, seconds, streaming, tra
 def main() -> None:
     for module in PICTURES:
         module.write()
-        print(module.PICTURE, dark_path(module.PICTURE).name)
+        print(module.PICTURE)
+    sweeps.write()
 
 
 if __name__ == "__main__":

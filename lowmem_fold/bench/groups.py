@@ -11,16 +11,16 @@ from .configuration import OURS
 from .measure import BENCHMARK
 from .records import Measurement
 
-__all__ = ["PEAKS", "Group", "groups", "way_of"]
+__all__ = ["ACTIVATIONS", "PEAKS", "Group", "groups", "way_of"]
 
-#: What a peak may have been read by, what says most first: the name of the sample, and how it is called.
+#: What a peak may have been read by, what says most exactly what a fold takes first: sample, and what it counts.
 PEAKS = {
-    "device_process_peak_bytes": "what the card had less of, context and libraries included",
-    "reserved_peak_bytes": "what torch's allocator took from the card",
-    "allocated_peak_bytes": "tensors on the card, weights included",
-    "anonymous_peak_bytes": "anonymous memory of the process, interpreter and libraries included",
-    "resident_peak_bytes": "resident memory of the process, mapped files included",
+    "allocated_peak_bytes": "tensors on the card by torch's allocator, weights included",
+    "anonymous_peak_bytes": "anonymous memory of the process, Python and libraries included",
+    "resident_peak_bytes": "resident memory of the process, Python, libraries and mapped files included",
 }
+#: Tensors that a fold makes, without the weights.
+ACTIVATIONS = "live_peak_bytes"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from .configuration import OURS
-from .groups import Group
+from .groups import ACTIVATIONS, Group
 from .presets import STOCK
 from .style import Drawing, Theme, plain_numbers
 
@@ -31,6 +31,8 @@ def drawings(group: Group) -> dict[str, tuple[str, Drawing]]:
         made["seconds"] = ("Seconds of a fold against length", draw_seconds)
     if group.peak:
         made["peaks"] = ("Peak memory against length", draw_peaks)
+    if any(group.curve(way, ACTIVATIONS) for way in group.ways):
+        made["activations"] = ("Peak memory of activations against length", draw_activations)
     if any(group.ratios(way, STOCK, "seconds") for way in group.ways if way != STOCK):
         made["ratios"] = (f"Memory and seconds over those of {STOCK}, against length", draw_ratios)
     if _phased(group):
@@ -60,6 +62,12 @@ def draw_peaks(group: Group, figure: Figure, theme: Theme) -> None:
     assert group.peak is not None
     _lines(group, figure, theme, group.peak, "GiB", 2**30)
     figure.suptitle(f"Peak memory: {group.title}", x=0.01, ha="left")
+
+
+def draw_activations(group: Group, figure: Figure, theme: Theme) -> None:
+    """Peak of the tensors that a fold makes against length."""
+    _lines(group, figure, theme, ACTIVATIONS, "GiB above the weights", 2**30)
+    figure.suptitle(f"Peak of activations: {group.title}", x=0.01, ha="left")
 
 
 def _lines(group: Group, figure: Figure, theme: Theme, name: str, label: str, unit: float) -> Axes:
@@ -97,22 +105,26 @@ def _crosses(group: Group, axes: Axes, theme: Theme) -> None:
 
 
 def draw_ratios(group: Group, figure: Figure, theme: Theme) -> None:
-    """Each way over STOCK, memory on the left and seconds on the right."""
+    """Each way over STOCK: a panel for memory, activations and seconds, as far as they were measured."""
     ways = [way for way in group.ways if way != STOCK]
+    quantities = {"peak memory": group.peak, "activations": ACTIVATIONS, "seconds of a fold": "seconds"}
+    panels = {
+        title: found
+        for title, name in quantities.items()
+        if name and any(found := {way: group.ratios(way, STOCK, name) for way in ways}.values())
+    }
     figure.set_size_inches(7.6, 3.4 + _legend_inches(ways))
-    quantities = {"peak memory": group.peak, "seconds of a fold": "seconds"}
-    for axes, (title, name) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
-        for way in ways:
-            found = group.ratios(way, STOCK, name) if name else []
-            axes.plot([n for n, _ in found], [ratio for _, ratio in found], label=way, **_style(group, theme, way))
+    for number, (title, found) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        for way, ratios in zip(ways, found, strict=True):
+            axes.plot([n for n, _ in ratios], [ratio for _, ratio in ratios], label=way, **_style(group, theme, way))
         axes.axhline(1, color=theme.text, linewidth=1)
         axes.set(xscale="log", xlabel="residues", title=title)
-        axes.set_xticks(sorted({n for way in ways for n, _ in group.ratios(way, STOCK, "seconds")}))
+        axes.set_xticks(sorted({n for ratios in found for n, _ in ratios}))
         axes.set_ylim(0, max(1.15, axes.get_ylim()[1]))
         plain_numbers(axes.xaxis)
-        if title == "peak memory":
-            axes.set_ylabel(f"over that of {STOCK}")
-            figure.legend(loc="outside lower left", ncols=2)
+    figure.axes[0].set_ylabel(f"over that of {STOCK}")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     figure.suptitle(f"Over {STOCK}: {group.title}", x=0.01, ha="left")
 
 

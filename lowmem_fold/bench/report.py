@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..memory.budget import format_memory
 from .accuracy import summary
 from .configuration import OURS
-from .groups import PEAKS, Group, groups
+from .groups import ACTIVATIONS, PEAKS, Group, groups
 from .pictures import drawings
 from .presets import STOCK
 from .records import Measurement, read_measurements
@@ -39,8 +39,8 @@ _QUANTITIES = {
     "contact_recall": "recall",
     "contact_f1": "F1",
 }
-#: Peaks without what a process takes besides.
-_OF_TENSORS = ("reserved_peak_bytes", "allocated_peak_bytes")
+#: What the process takes of a card besides its tensors.
+_OF_CARD = {"reserved_peak_bytes": "reserved by torch", "device_process_peak_bytes": "taken from the card"}
 _CSS = """
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif;
        background: var(--page); color: var(--text); }
@@ -137,11 +137,13 @@ def _commit(measurement: Measurement) -> str:
 
 def _folds(group: Group) -> str:
     """A row for each way and length."""
-    head = ["", "residues", "load, s", "first fold, s", "fold, s", f"over {STOCK}", "peak", f"over {STOCK}"]
-    head += ["planned", "tensors made by the fold", "mean pLDDT", "pTM"]
+    head = ["", "residues", "load, s", "first fold, s", "fold, s", f"over {STOCK}", "peak", f"over {STOCK}", "planned"]
+    head += [about for name, about in _OF_CARD.items() if _has(group, name)]
+    head += ["activations", f"over {STOCK}", "mean pLDDT", "pTM"]
     caption = (
         "Folds: median (fastest to slowest, how many). Peak: "
-        f"{PEAKS.get(group.peak or '', 'not measured')}; planned: the same by the planner."
+        f"{PEAKS.get(group.peak or '', 'not measured')}; planned: the same by the planner. Activations: the tensors of"
+        " a fold at their most, without the weights."
     )
     rows = [
         _fold(group, way, length)
@@ -152,9 +154,13 @@ def _folds(group: Group) -> str:
     return _table(caption, head, rows)
 
 
+def _has(group: Group, name: str) -> bool:
+    return any(name in record.samples for record in group.records.values())
+
+
 def _fold(group: Group, way: str, length: int) -> Row:
     taken, peak = group.values(way, length, "seconds"), group.peak
-    planned = "predicted_peak_bytes" if peak in _OF_TENSORS else "predicted_process_bytes"
+    planned = "predicted_peak_bytes" if peak == "allocated_peak_bytes" else "predicted_process_bytes"
     return (
         way,
         f"{length:,}",
@@ -163,7 +169,10 @@ def _fold(group: Group, way: str, length: int) -> Row:
         _ratio(group, way, length, STOCK, "seconds"),
         _size(group.values(way, length, peak)) if peak else "",
         _ratio(group, way, length, STOCK, peak) if peak else "",
-        *(_size(group.values(way, length, name)) for name in (planned, "live_peak_bytes")),
+        _size(group.values(way, length, planned)),
+        *(_size(group.values(way, length, name)) for name in _OF_CARD if _has(group, name)),
+        _size(group.values(way, length, ACTIVATIONS)),
+        _ratio(group, way, length, STOCK, ACTIVATIONS),
         _number(group.values(way, length, "mean_plddt"), 2),
         _number(group.values(way, length, "ptm"), 3),
     )
@@ -202,22 +211,23 @@ def _picture(about: str, draw: Drawing) -> str:
 
 
 def _ratios(group: Group) -> str:
-    """Ours over each peer: memory and seconds."""
+    """Ours over each peer: peak, activations and seconds."""
     ours, peers = ([way for way in group.ways if way.startswith(OURS) == mine] for mine in (True, False))
     rows = []
     for length in group.lengths:
         for way in ours:
-            cells = [_both(group, way, length, peer) for peer in peers]
+            cells = [_parts(group, way, length, peer) for peer in peers]
             if any(cells):
                 rows.append((way, f"{length:,}", *cells))
     head = ["", "residues", *(f"over {peer}" for peer in peers)]
-    return _table("Beside each other code: its part of that one's peak memory, and of its seconds.", head, rows)
+    caption = "Beside each other code: its part of that one's peak memory, of its activations, and of its seconds."
+    return _table(caption, head, rows)
 
 
-def _both(group: Group, way: str, length: int, peer: str) -> str:
-    seconds = _ratio(group, way, length, peer, "seconds")
-    peak = _ratio(group, way, length, peer, group.peak) if group.peak else ""
-    return f"{peak or '-'}, {seconds or '-'}" if peak or seconds else ""
+def _parts(group: Group, way: str, length: int, peer: str) -> str:
+    names = (group.peak, ACTIVATIONS, "seconds")
+    found = [_ratio(group, way, length, peer, name) if name else "" for name in names]
+    return ", ".join(part or "-" for part in found) if any(found) else ""
 
 
 def _accuracy(group: Group, prefix: str) -> str:

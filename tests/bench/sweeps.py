@@ -39,7 +39,12 @@ def fold(
     time, size = PARTS.get(way, (1, 1))
     seconds, peak = [time * length / 10 * x for x in (1.0, 0.9, 1.2)], int(size * 2**20 * length**2)
     samples: dict[str, list] = {"load_seconds": [3.5], "first_seconds": [2 * seconds[0]], "seconds": seconds}
-    samples |= {"anonymous_peak_bytes": [peak - 1, peak], "mean_plddt": [50.5], "ptm": [0.25]}
+    samples |= {
+        "anonymous_peak_bytes": [peak - 1, peak],
+        "live_peak_bytes": [peak // 2**4],
+        "mean_plddt": [50.5],
+        "ptm": [0.25],
+    }
     if code == OURS:
         samples |= {f"{name}_seconds": [seconds[0] / 4] for name in ("stem", "trunk", "structure", "heads")}
         samples |= {"predicted_process_bytes": [peak]}

@@ -39,6 +39,12 @@ def test_seconds_and_peaks(group: Group) -> None:
     }
 
 
+def test_activations(group: Group) -> None:
+    """A sixteenth of the peak, as the records are made."""
+    found = points_of(drawn(group, "activations").axes[0])
+    assert found["stock fp32"] == [(n, n**2 / 1024 / 16) for n in (64, 128, 256)]
+
+
 def test_bars_reach_from_the_fastest_to_the_slowest(group: Group) -> None:
     (axes,) = drawn(group, "seconds").axes
     ends = [tuple(bars.lines[2][0].get_segments()[0].ravel()) for bars in axes.containers]
@@ -53,10 +59,11 @@ def test_what_gave_no_fold_is_crossed(group: Group) -> None:
 
 
 def test_ratios_leave_the_reference_out(group: Group) -> None:
-    memory, seconds = map(points_of, drawn(group, "ratios").axes)
+    memory, activations, seconds = map(points_of, drawn(group, "ratios").axes)
     for way in list(WAYS)[1:]:
         assert seconds[way] == [(n, pytest.approx(WAYS[way][0])) for n in (64, 128, 256)]
         assert memory[way] == [(n, pytest.approx(WAYS[way][1])) for n in (64, 128, 256)]
+        assert activations[way] == [(n, pytest.approx(ratio)) for n, ratio in memory[way]]
     assert "stock fp32" not in memory
 
 
@@ -84,9 +91,9 @@ def test_drift_has_a_point_for_each_chain(group: Group) -> None:
 
 def test_only_what_was_measured_is_drawn() -> None:
     stock, nothing = fold(("stock fp32", None, None)), replace(fold(), status="timeout", reason="x", samples={})
-    assert list(drawings(groups([stock])[0])) == ["seconds", "peaks"]
+    assert list(drawings(groups([stock])[0])) == ["seconds", "peaks", "activations"]
     assert drawings(groups([nothing])[0]) == {}
-    assert set(drawings(groups(sweep())[0])) == {"seconds", "peaks", "ratios", "phases", "drift"}
+    assert set(drawings(groups(sweep())[0])) == {"seconds", "peaks", "activations", "ratios", "phases", "drift"}
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

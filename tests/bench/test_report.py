@@ -15,7 +15,7 @@ import pytest
 from lowmem_fold.bench import report
 from lowmem_fold.bench.records import Measurement, append_measurement
 from lowmem_fold.errors import InputError
-from tests.bench.sweeps import fold, sweep
+from tests.bench.sweeps import CARD, fold, sweep
 
 
 class _Page(HTMLParser):
@@ -75,7 +75,17 @@ def test_a_row_for_each_fold(tables: list) -> None:
     assert row["fold, s"] == "3.2 (2.88 to 3.84, 3)"
     assert rows[0][5] == "0.50" and rows[0][7] == "0.25"
     assert row["peak"] == "1.00 GiB" and row["planned"] == "1.00 GiB" and row["pTM"] == "0.250"
-    assert head[5] == head[7] == "over stock fp32"
+    assert row["activations"] == "64.0 MiB" and [head[i] for i in (5, 7, 10)] == ["over stock fp32"] * 3
+    assert rows[0][10] == "0.25" and "taken from the card" not in head
+
+
+def test_a_card_has_what_it_gave_besides(tmp_path: Path) -> None:
+    sizes = {"allocated_peak_bytes": [2**30], "device_process_peak_bytes": [3 * 2**30], "predicted_peak_bytes": [2**31]}
+    record = fold(environment=CARD, resolved={"device": "cuda:0"}, samples=sizes)
+    facts, (head, row) = _Page(written(tmp_path, [record])).tables[:2]
+    told = dict(zip(head, row, strict=True))
+    assert (told["peak"], told["taken from the card"], told["planned"]) == ("1.00 GiB", "3.00 GiB", "2.00 GiB")
+    assert dict(facts)["GPU"] == "A card" and dict(facts)["Driver"] == "550" and "reserved by torch" not in head
 
 
 def test_what_gave_no_fold_says_why(tables: list) -> None:
@@ -85,7 +95,7 @@ def test_what_gave_no_fold_says_why(tables: list) -> None:
 def test_ratios_name_each_peer(tables: list) -> None:
     head, *rows = tables[3]
     assert head == ["", "residues", "over stock fp32"]
-    assert rows[1] == ["lowmem_fold int8, resident", "64", "0.20, 0.60"]
+    assert rows[1] == ["lowmem_fold int8, resident", "64", "0.20, 0.20, 0.60"]
 
 
 def test_accuracy_has_median_worst_and_interval(tables: list) -> None:
@@ -109,7 +119,7 @@ def test_pictures_are_inside_light_and_dark(text: str) -> None:
         r'<img alt="[^"]+" src="data:image/svg\+xml;base64,([^"]+)"></picture>',
         text,
     )
-    assert len(found) == 5
+    assert len(found) == 6
     for dark, light in found:
         assert dark != light
         for image in (dark, light):

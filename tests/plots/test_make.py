@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from plots import sweeps
 from plots.make import PICTURES
 from plots.style import dark_path, fingerprint, write
 
@@ -34,6 +35,12 @@ def test_the_pictures_are_of_the_records(module: ModuleType, monkeypatch: pytest
         assert content.startswith(b"\x89PNG") and fingerprint(data).encode() in content, f"python -m plots.make: {path}"
 
 
+def test_the_pictures_of_sweeps_are_of_the_records() -> None:
+    for picture, _, group in sweeps.pictures():
+        for path in (picture, dark_path(picture)):
+            assert fingerprint(group).encode() in path.read_bytes(), f"python -m plots.make: {path}"
+
+
 @pytest.mark.parametrize("module", PICTURES, ids=NAMES)
 def test_it_is_drawn_twice(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _, draw, data = _captured(module, monkeypatch)
@@ -45,9 +52,10 @@ def test_it_is_drawn_twice(module: ModuleType, monkeypatch: pytest.MonkeyPatch, 
 def test_all_pictures_are_made() -> None:
     """No module of a picture is left out, and no picture lies there that none draws."""
     folder = ROOT / "plots"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "make", "style"}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "make", "style", "sweeps"}
     assert {Path(inspect.getfile(module)).stem for module in PICTURES} == modules
-    drawn = {path for module in PICTURES for path in (module.PICTURE, dark_path(module.PICTURE))}
+    pictures = [*(module.PICTURE for module in PICTURES), *(picture for picture, _, _ in sweeps.pictures())]
+    drawn = {path for picture in pictures for path in (picture, dark_path(picture))}
     assert set(folder.glob("*.png")) == drawn
 
 
@@ -67,4 +75,4 @@ def test_the_pages_show_pictures_that_are_there_light_and_dark(page: Path) -> No
 
 def test_each_picture_is_on_the_page_of_pictures() -> None:
     text = (ROOT / "plots" / "README.md").read_text()
-    assert re.findall(r'src="([^"]+)\.png"', text) == NAMES
+    assert re.findall(r'src="([^"]+)\.png"', text) == [*NAMES, *(path.stem for path, _, _ in sweeps.pictures())]
