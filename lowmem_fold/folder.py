@@ -7,7 +7,9 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +17,7 @@ import torch
 from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .errors import BudgetError, InputError
-from .esmfold.engine import FoldInput, FoldOutput, fold_batch, initial_sequence_states
+from .esmfold.engine import GROUP_RESIDUES, FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
 from .esmfold.structure import atom14_positions
@@ -23,6 +25,8 @@ from .esmfold.tiles import Tiling
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
+from .memory.capacity import cuda_capacity, host_capacity
+from .memory.limit import enforced
 from .planning.plan import Planner
 from .precision import PARTS, Precision, parse_precision
 from .prediction import Prediction
@@ -42,6 +46,8 @@ __all__ = ["Folder", "chosen_precision", "description", "find_device", "load"]
 
 SHORT = 128
 """Residues for which a placement is chosen where no length is given."""
+_PAIR_BYTES, _SPARE_BYTES = 4 * 512, 2**30
+"""Of a fold, for each pair of residues, and besides: twice what it takes."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,11 +74,11 @@ def load(
     device : str or torch.device
         `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`: CUDA where there is one, else the CPU.
     placement : str, optional
-        `resident`, `staged` or `streamed`: see `lowmem_fold.residency`. By default the first of these that fits
-        `memory`, or resident where no memory is given.
+        `resident`, `staged` or `streamed`: see `lowmem_fold.residency`. By default the first of these that fits.
     memory : str or int, optional
-        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. On a CPU:
-        anonymous memory. A fold that needs more is planned smaller, or refused.
+        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. A fold
+        that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of anonymous
+        memory, and planned alone. By default what is free, if the model does not fit into that with ease.
     host_memory : str or int, optional
         What weights that wait beside a device may take there; by default what is free.
     length : int, optional
@@ -91,13 +97,27 @@ def load(
     if placement is not None and placement not in PLACEMENTS:
         raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
+    if memory is None and placement is None:
+        memory = _scarce_memory(checkpoint, resolved, target, length or SHORT)
     budget = None
     if memory is not None:
-        budget = Budget(Planner(memory, model, asked, str(target), placement, host_memory, num_recycles=3))
+        planner = Planner(memory, model, asked, str(target), placement, host_memory, num_recycles=3)
+        budget = Budget(planner, target, parse_memory(memory))
         placement = budget.placement(length or SHORT)
     placement = placement or PLACEMENTS[0]
-    placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
+    with nullcontext() if budget is None else budget.enforced():
+        placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
     return Folder(placed, checkpoint, asked, Weights(placement, residency, host_bytes), budget)
+
+
+def _scarce_memory(checkpoint: Checkpoint, precision: Precision, device: torch.device, length: int) -> int | None:
+    """What is free on the device, if the model and a fold might need more; None where there is plenty, or the system
+    does not say. A plan takes seconds, and most models fit."""
+    capacity = cuda_capacity(device.index or 0) if device.type == "cuda" else host_capacity()
+    weights = inventory(planned_model(checkpoint, precision))["total"]["bytes"]
+    needed = weights + _PAIR_BYTES * length**2 + _SPARE_BYTES
+    free = capacity.free_bytes
+    return free if free is not None and device.type != "mps" and needed > free else None
 
 
 def chosen_precision(
@@ -174,9 +194,18 @@ def description(
 class Budget:
     """What weights and activations may take, and the lengths that are known to fit."""
 
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
+    def __init__(self, planner: Planner, device: torch.device, memory_bytes: int) -> None:
+        self._planner, self._device, self._memory_bytes = planner, device, memory_bytes
         self._fits: dict[str, int] = {}
+        self._spare: dict[str, int] = {}
+
+    def enforced(self) -> AbstractContextManager[None]:
+        """Within, the allocator of a CUDA device gives out no more."""
+        return enforced(self._device, self._memory_bytes)
+
+    def spare_bytes(self, placement: str) -> int:
+        """What is left beside the longest record that is known to fit."""
+        return self._spare.get(placement, 0)
 
     def placement(self, length: int, present: str | None = None) -> str:
         """The fastest placement for a length; the present one as long as it will do. BudgetError if none will."""
@@ -187,7 +216,9 @@ class Budget:
             raise BudgetError(f"{plans.reason}. " + "; ".join(plans.alternatives))
         fitting = [each.placement for each in plans.plans if each.precision == plans.precision and not each.refusal]
         chosen = present if present in fitting else plans.chosen.placement
-        self._fits[chosen] = max(length, self._fits.get(chosen, 0))
+        if length > self._fits.get(chosen, 0):
+            (found,) = (p for p in plans.plans if (p.precision, p.placement) == (plans.precision, chosen))
+            self._fits[chosen], self._spare[chosen] = length, self._memory_bytes - found.needed_bytes
         return chosen
 
 
@@ -250,7 +281,7 @@ class Folder:
         gc.collect()
         try:
             self._load(placement, device, host_bytes)
-        except Exception:
+        except BaseException:
             gc.collect()
             self._load(before, device, host_bytes)
             raise
@@ -281,8 +312,40 @@ class Folder:
             If a sequence holds what is no residue.
         """
         inputs = [self._input(_record(sequence, index)) for index, sequence in enumerate(sequences)]
-        states = initial_sequence_states(self.model, inputs, self._weights.residency, progress)
-        return [state.float().cpu() for state in states]
+        if not inputs:
+            return []
+        longest, windows = self._stem_windows(inputs)
+        states, done, total = [], 0, sum(len(given.aatype) for given in inputs)
+        for window in windows:
+            residues = sum(len(given.aatype) for given in window)
+            told = None if progress is None else partial(_told, progress, done / total, residues / total)
+            with self._limited():
+                found = initial_sequence_states(self.model, window, self._weights.residency, told, longest)
+            states += [state.float().cpu() for state in found]
+            done += residues
+        return states
+
+    def _stem_windows(self, inputs: Sequence[FoldInput]) -> tuple[int, list[list[FoldInput]]]:
+        """Residues that are computed together, and the records for which each layer comes once: all of them, or, with a
+        budget, as many as have room for their states beside the longest."""
+        if self._budget is None:
+            return GROUP_RESIDUES, [list(inputs)]
+        longest = max(inputs, key=lambda given: len(given.aatype))
+        self._keep_within_budget([longest])
+        state_bytes = 2 * 4 * self.model.config.hidden_size  # of a residue: in a layer, and the mixed ones so far
+        room = len(longest.aatype) + self._budget.spare_bytes(self.placement) // state_bytes
+        windows: list[list[FoldInput]] = []
+        residues = room
+        for given in inputs:
+            residues += len(given.aatype)
+            if residues > room:
+                windows.append([])
+                residues = len(given.aatype)
+            windows[-1].append(given)
+        return len(longest.aatype), windows
+
+    def _limited(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._budget is None else self._budget.enforced()
 
     def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:
         """Fold one sequence; `:` parts chains. states: what `stem_states` gave for it. Other options: `fold_batch`."""
@@ -335,21 +398,23 @@ class Folder:
             return []
         records = [_record(sequence, index) for index, sequence in enumerate(sequences)]
         inputs = [self._input(record) for record in records]
+        _check_states(states, records)
         self._keep_within_budget(inputs)
-        outputs = fold_batch(
-            self.model,
-            inputs,
-            states=None if states is None else [state.to(self.device) for state in states],
-            weights=self._weights.residency,
-            num_recycles=num_recycles,
-            recycle_tolerance=recycle_tolerance,
-            tiling=Tiling.for_device(self.device, chunk_size),
-            storage=PairStorage(DTYPES[self.precision.pair], DTYPES[self.precision.operand or self.precision.pair]),
-            keep_pae=pae,
-            keep_distogram=distogram,
-            progress=progress,
-            phase=phase,
-        )
+        with self._limited():
+            outputs = fold_batch(
+                self.model,
+                inputs,
+                states=None if states is None else [state.to(self.device) for state in states],
+                weights=self._weights.residency,
+                num_recycles=num_recycles,
+                recycle_tolerance=recycle_tolerance,
+                tiling=Tiling.for_device(self.device, chunk_size),
+                storage=PairStorage(DTYPES[self.precision.pair], DTYPES[self.precision.operand or self.precision.pair]),
+                keep_pae=pae,
+                keep_distogram=distogram,
+                progress=progress,
+                phase=phase,
+            )
         return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
 
     def _keep_within_budget(self, inputs: Sequence[FoldInput]) -> None:
@@ -401,6 +466,17 @@ class Folder:
         unknown = (given.aatype == UNKNOWN).cpu()
         atom37[unknown] *= torch.from_numpy(existing_atoms("X")[0])[:, None]
         return atom37.float().numpy()
+
+
+def _check_states(states: Sequence[torch.Tensor] | None, records: Sequence[Record]) -> None:
+    lengths = [] if states is None else [len(state) for state in states]
+    if states is not None and lengths != [record.num_tokens for record in records]:
+        raise InputError(f"states of {lengths} residues are not those of {[r.num_tokens for r in records]} residues")
+
+
+def _told(progress: Callable[[float], None], before: float, share: float, part: float) -> None:
+    """Tells the part of all, given that of one window."""
+    progress(before + share * part)
 
 
 def _record(sequence: str | Record, index: int) -> Record:

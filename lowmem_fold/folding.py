@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "fold_records"]
 
 _log = logging.getLogger(__name__)
+_TRIALS = 8
+"""Lengths for which the weights are placed, before the shortest record's."""
 
 
 @dataclass
@@ -217,8 +219,9 @@ class _Run:
             if len(batch) == 1:
                 ladder = self._ladder.fold(batch[0], lambda model, rung: self._predict(model, rung, batch, stems))
             else:
-                top = self._ladder.top
-                ladder = self._predict(self._ladder.model(), top, batch, stems), {**top.notes, "attempts": 1}
+                predicted = self._predict(self._ladder.model(), self._ladder.top, batch, stems)
+                self._ladder.placed()
+                ladder = predicted, {**self._ladder.top.notes, "attempts": 1}
         except Exception as error:
             _log.error("%s failed\n%s", ", ".join(record.id for record in batch), traceback.format_exc().rstrip())
             failure = self._failure(batch, error)
@@ -312,15 +315,16 @@ def _likely_unfinished(output: OutputFolder, records: Sequence[Record], options:
 
 
 def _ladder(load: Callable[..., Folds], options: RunOptions, records: Sequence[Record]) -> Ladder:
-    """With room for the longest record; where the budget has none for that, for the shortest: the others are tried."""
-    batches = plan_batches(records, options.max_tokens_per_batch)
-    longest, shortest = longest_tokens(batches), min(record.num_tokens for record in records)
-    try:
-        return Ladder(load, options, longest)
-    except BudgetError:
-        if shortest == longest:
-            raise
-    return Ladder(load, options, shortest)
+    """With room for the longest record; where the budget has none for that, for one of the longer that it has room for:
+    the others are tried all the same."""
+    longest = longest_tokens(plan_batches(records, options.max_tokens_per_batch))
+    lengths = sorted({record.num_tokens for record in records}, reverse=True)
+    for length in (longest, *lengths[:: max(1, len(lengths) // _TRIALS)]):
+        try:
+            return Ladder(load, options, length)
+        except BudgetError as error:
+            _log.info("no room for %d residues: %s", length, error)
+    return Ladder(load, options, lengths[-1])
 
 
 def _budget(options: RunOptions) -> AbstractContextManager[None]:

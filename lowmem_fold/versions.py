@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-__all__ = ["environment_versions", "installed_version", "package_version"]
+__all__ = ["code_digest", "environment_versions", "installed_version", "package_version"]
 
 _SHAPING_RESULTS = ("torch", "transformers", "safetensors", "numpy", "biotite")
 
@@ -23,6 +26,15 @@ def package_version() -> str:
     from . import __version__
 
     return __version__
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of this package's code: what was worked out by another state of it may be another result."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def environment_versions() -> dict[str, str | None]:

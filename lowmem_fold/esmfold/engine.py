@@ -130,22 +130,23 @@ def initial_sequence_states(
     records: Sequence[FoldInput],
     weights: Weights | None = None,
     progress: Callable[[float], None] | None = None,
+    group_residues: int = GROUP_RESIDUES,
 ) -> list[Tensor]:
     """Sequence state (L, C_s) of each record before the trunk: the stem's mixed states, projected.
 
-    Each layer of the stem is visited once, for all records; short ones are computed together. progress: called after
-    each with the part that is done.
+    Each layer of the stem is visited once, for all records. progress: called after each with the part that is done.
+    group_residues: of neighbours that are computed together; a longer record is computed alone.
     """
-    groups = list(_groups([record.aatype for record in records]))
+    groups = list(_groups([record.aatype for record in records], group_residues))
     mixed = mixed_states(model, groups, None if weights is None else weights.stem(), progress)
     return [state for parts in zip(mixed, groups, strict=True) for state in _projected(model, *parts)]
 
 
-def _groups(aatypes: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Neighbours, as many as have no more residues together than fill a matrix product."""
+def _groups(aatypes: Sequence[Tensor], residues: int) -> Iterator[list[Tensor]]:
+    """Neighbours, as many as have no more residues together."""
     group: list[Tensor] = []
     for aatype in aatypes:
-        if group and sum(map(len, group)) + len(aatype) > GROUP_RESIDUES:
+        if group and sum(map(len, group)) + len(aatype) > residues:
             yield group
             group = []
         group.append(aatype)

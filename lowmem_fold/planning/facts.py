@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ..checkpoint import Checkpoint, find_checkpoint
 from ..errors import InputError, ModelError
 from ..precision import Precision, parse_precision
 from ..run.options import DEFAULT_MODEL
-from ..versions import environment_versions
+from ..versions import code_digest, environment_versions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -232,16 +232,6 @@ def _local_checkpoint(model: str) -> Checkpoint | None:
     )
 
 
-@cache
-def _code_digest() -> str:
-    """Of this package's code: facts of another state of it may be others."""
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def digest(*parts: Any) -> str:
     """Of these parts, the package's code, and the versions of what it runs on: what is kept under it holds as long."""
-    return hashlib.sha256(json.dumps([_code_digest(), environment_versions(), *parts]).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([code_digest(), environment_versions(), *parts]).encode()).hexdigest()[:24]

@@ -79,6 +79,7 @@ class StreamedLayers:
         self.waits_in = transport.source.kind
 
     def __iter__(self) -> Iterator[nn.Module]:
+        self._transport.open()
         with ThreadPoolExecutor(1, "weights") as thread:
             coming = thread.submit(self._transport.fetch, 0)
             for number, layer in enumerate(self._layers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import torch
@@ -97,6 +98,9 @@ def _pinned(buffer: Tensor) -> bool:
     """Pin a buffer as it is: torch's own pinned memory comes in powers of two, up to twice of what is asked for."""
     cudart = torch.cuda.cudart()
     if int(cudart.cudaHostRegister(buffer.data_ptr(), buffer.nbytes, 0)) != 0:
+        with suppress(RuntimeError):  # the refusal stays CUDA's last error, and the next kernel would raise it
+            torch.ones(1, device="cuda").add_(1)
+            torch.cuda.synchronize()
         return False
     weakref.finalize(buffer, cudart.cudaHostUnregister, buffer.data_ptr())
     return True

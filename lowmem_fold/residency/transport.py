@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import torch
@@ -11,6 +12,7 @@ from .sources import Source
 
 __all__ = ["CpuTransport", "DeviceTransport", "Transport"]
 
+_log = logging.getLogger(__name__)
 _SLOTS = 2
 _PAGE_BYTES = 4096
 
@@ -23,8 +25,11 @@ class Transport(Protocol):
     def brought(self, number: int) -> list[Tensor]:
         """A layer's tensors, to stay."""
 
+    def open(self) -> None:
+        """Make two places that take turns, before layers are fetched; called where they will be computed with."""
+
     def fetch(self, number: int) -> list[Tensor]:
-        """Begin to bring a layer into one of two places that take turns; called in a thread of its own, in order."""
+        """Begin to bring a layer into its place; called in a thread of its own, in order."""
 
     def received(self, number: int) -> None:
         """Called where the layer is to be computed with: its tensors are there from now on."""
@@ -48,20 +53,18 @@ class CpuTransport:
         layer = self.source.layers[number]
         return [tensor.to(dtype) for tensor, dtype in zip(self.source.tensors(number), layer.dtypes, strict=True)]
 
-    def fetch(self, number: int) -> list[Tensor]:
-        layer = self.source.layers[number]
-        slot = self._slot(number)
-        arrived = []
-        for tensor, view in zip(self.source.tensors(number), layer.views(slot), strict=True):
-            arrived.append(_read(tensor) if tensor.dtype == view.dtype else view.copy_(tensor))
-        return arrived
-
-    def _slot(self, number: int) -> Tensor:
-        """A buffer for a whole layer; what is never written to takes no memory."""
+    def open(self) -> None:
+        """Buffers for a whole layer: what is never written to takes no memory."""
         if not self._slots:
             size = max(layer.nbytes for layer in self.source.layers)
             self._slots = [torch.empty(size, dtype=torch.uint8) for _ in range(_SLOTS)]
-        return self._slots[number % _SLOTS]
+
+    def fetch(self, number: int) -> list[Tensor]:
+        views = self.source.layers[number].views(self._slots[number % _SLOTS])
+        return [
+            _read(tensor) if tensor.dtype == view.dtype else view.copy_(tensor)
+            for tensor, view in zip(self.source.tensors(number), views, strict=True)
+        ]
 
     def received(self, number: int) -> None:
         pass
@@ -96,8 +99,18 @@ class DeviceTransport:
         packed = self.source.packed(number, None)
         return self.source.layers[number].views(packed.to(self._device, non_blocking=packed.is_pinned()))
 
+    def open(self) -> None:
+        if self._slots:
+            return
+        size = max(layer.nbytes for layer in self.source.layers)
+        staged = size if self.source.kind == "file" else 0
+        staging = [_staging(staged, self._on_cuda) for _ in range(_SLOTS)]
+        slots = [torch.empty(size, dtype=torch.uint8, device=self._device) for _ in range(_SLOTS)]
+        if self._on_cuda:  # what the memory of the places was used for before may not have ended
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        self._slots, self._staging = slots, staging
+
     def fetch(self, number: int) -> list[Tensor]:
-        self._open()
         place = number % _SLOTS
         if not self._on_cuda:
             packed = self.source.packed(number, self._staging[place])
@@ -111,17 +124,6 @@ class DeviceTransport:
                 self._ready[place].record(self._stream)
         return self.source.layers[number].views(self._slots[place])
 
-    def _open(self) -> None:
-        if not self._slots:
-            size = max(layer.nbytes for layer in self.source.layers)
-            self._slots = [torch.empty(size, dtype=torch.uint8, device=self._device) for _ in range(_SLOTS)]
-            staged = size if self.source.kind == "file" else 0
-            self._staging = [
-                torch.empty(staged, dtype=torch.uint8, pin_memory=self._on_cuda and staged > 0) for _ in range(_SLOTS)
-            ]
-            if self._on_cuda:  # what the memory of the places was used for before may not have ended
-                self._stream.wait_stream(torch.cuda.current_stream(self._device))
-
     def received(self, number: int) -> None:
         if self._on_cuda:
             torch.cuda.current_stream(self._device).wait_event(self._ready[number % _SLOTS])
@@ -131,6 +133,17 @@ class DeviceTransport:
             self._free[number % _SLOTS].record(torch.cuda.current_stream(self._device))
 
     def release(self) -> None:
-        if self._on_cuda:
+        if self._on_cuda and self._slots:  # both streams may still be at work on them
             self._stream.synchronize()
+            torch.cuda.current_stream(self._device).synchronize()
         self._slots, self._staging = [], []
+
+
+def _staging(nbytes: int, pin: bool) -> Tensor:
+    """A buffer on the host, pinned if the system lets it."""
+    if pin and nbytes:
+        try:
+            return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+        except RuntimeError:
+            _log.warning("the system pins no more host memory: weights from the file will come slower")
+    return torch.empty(nbytes, dtype=torch.uint8)

@@ -152,6 +152,11 @@ class Ladder:
         """The model in the precision that the run asks for, in the present placement."""
         return self._at(self.top)
 
+    def placed(self) -> None:
+        """Take over the placement that the model has changed to by itself, to keep to its budget."""
+        if self._folder is not None and self._precision is None and self._folder.placement != self._starts[None]:
+            self._settle(self._folder.placement)
+
     def lower_placement(self) -> bool:
         """Step down to the next placement that can be had, for good; False if there is none."""
         for placement in self._below(None):
@@ -303,20 +308,23 @@ class Ladder:
         return False
 
     def _at(self, rung: Rung) -> Folds:
-        """The model as the rung has it. What could not be placed is given up: it would be no model."""
-        folder, self._folder = self._folder, None
-        if folder is None or self._precision != rung.precision:
-            if folder is not None:
-                del folder
+        """The model as the rung has it. One that cannot be placed anew stays as it was."""
+        if self._folder is None or self._precision != rung.precision:
+            if self._folder is not None:
+                self._folder = None
                 release_memory()
             # With a budget the placement is planned, and stays the planner's to change.
             placement = rung.placement if self._options.memory is None else self._options.placement
-            folder = self._loaded(rung.precision, placement, self._lengths[rung.precision])
+            self._folder = self._loaded(rung.precision, placement, self._lengths[rung.precision])
             self._precision = rung.precision
-        if folder.placement != rung.placement:
-            folder.place(rung.placement)
-        self._folder = folder
-        return folder
+        if self._folder.placement != rung.placement:
+            try:
+                self._folder.place(rung.placement)
+            except BaseException:
+                if not hasattr(self._folder, "placement"):  # nor could it be put back: it is no model any more
+                    self._folder = None
+                raise
+        return self._folder
 
     def _enter(self, precision: str | None, length: int) -> None:
         """Load the model in this precision, in the placement asked for, or else in the next that it fits in."""

@@ -101,6 +101,8 @@ class RunOptions:
         if self.max_tokens_per_batch is not None:
             _check_whole("max_tokens_per_batch", self.max_tokens_per_batch, 0)
         _check_tolerance(self.recycle_tolerance)
+        if self.chunk_size is not None and self.memory is not None:
+            raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
             raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
         if not _DEVICE.fullmatch(self.device):

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..versions import package_version
+from ..precision import parse_precision
+from ..versions import code_digest
 
 if TYPE_CHECKING:
     from ..sequences import Record
@@ -29,9 +29,10 @@ class StemCache:
     """A folder with one file a sequence: its state (L, C_s) before the trunk, float32, as numpy writes it, and behind
     that its SHA-256, which numpy does not read.
 
-    The name of a file is a hash of all that decides what is in it: the chains, the model's fingerprint and precision,
-    and the version of this package. Recycles and all else that only the trunk sees are no part of it. Several
-    processes may share the folder.
+    The name of a file is a hash of all that decides what is in it: the chains, the model's fingerprint, the precision
+    of the stem and of the sequence track, into which its states are projected, and the code of this package. Recycles,
+    the pair state's precision and all else that only the trunk sees are no part of it. Several processes may share the
+    folder.
 
     Parameters
     ----------
@@ -43,7 +44,9 @@ class StemCache:
 
     def __init__(self, path: Path, model: Mapping[str, Any]) -> None:
         self.path = path
-        self._model = [model.get("fingerprint"), model.get("resolved_precision") or model.get("precision")]
+        policy = parse_precision(str(model.get("resolved_precision") or model.get("precision") or "fp32"))
+        parts = str(policy.stem), str(policy.trunk), policy.include, policy.exclude
+        self._model = [model.get("fingerprint"), *parts]
 
     def check(self) -> None:
         """InputError if states cannot be kept there."""
@@ -55,7 +58,7 @@ class StemCache:
 
     def key(self, record: Record) -> str:
         """The name of the record's state, the same for records of the same chains."""
-        text = json.dumps([record.chains, *self._model, package_version()])
+        text = json.dumps([record.chains, *self._model, code_digest()])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def get(self, record: Record) -> np.ndarray | None:
@@ -86,10 +89,6 @@ class StemCache:
     def drop(self, record: Record) -> None:
         """Remove a record's state."""
         self._file(record).unlink(missing_ok=True)
-
-    def clear(self) -> None:
-        """Remove the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def _file(self, record: Record) -> Path:
         return self.path / (self.key(record) + _ENDING)

@@ -82,11 +82,13 @@ class StemPhase:
             return
         release_memory()
         self._stops.check()
+        if not short_of_memory:
+            return
         if len(records) > 1:
             half = len(records) // 2
             self._compute(records[:half], found)
             self._compute(records[half:], found)
-        elif short_of_memory and self._ladder.lower_placement():
+        elif self._ladder.lower_placement():
             self._compute(records, found)
 
     def _computed(self, records: Sequence[Record]) -> dict[str, Stem]:

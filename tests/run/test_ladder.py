@@ -146,20 +146,22 @@ def test_weights_that_fit_nowhere() -> None:
         ladder_of(FakeFolder(placements=ALL, capacity=5))
 
 
-def test_model_that_could_not_be_placed_is_loaded_again() -> None:
+@pytest.mark.parametrize("lost", [False, True], ids=["put-back", "lost"])
+def test_model_that_could_not_be_placed_is_loaded_again_if_it_is_lost(lost) -> None:
     folder = FakeFolder(placements=ALL, capacity=130)
     ladder = ladder_of(folder)
     place = folder.place
 
     def refuse(placement):
         if placement == "staged":
-            folder.placement = "broken"
+            if lost:
+                del folder.placement
             raise MemoryError("no room to load")
         place(placement)
 
     folder.place = refuse
     assert fold(ladder, make_records(100)[0])[0] == Rung(None, "streamed", None)
-    assert [each["placement"] for each in folder.loads] == [None, "streamed"]
+    assert [each["placement"] for each in folder.loads] == ([None, "streamed"] if lost else [None])
 
 
 @pytest.mark.parametrize("error", [ValueError("shapes differ"), InputError("no residue")], ids=["bug", "input"])

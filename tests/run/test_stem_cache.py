@@ -47,10 +47,16 @@ def test_what_decides_the_state_decides_its_name(tmp_path, state, other) -> None
     assert StemCache(tmp_path, model).get(record) is None
 
 
+def test_what_only_the_trunk_sees_does_not(tmp_path, state) -> None:
+    StemCache(tmp_path, MODEL).put(RECORD, state)
+    half = {**MODEL, "resolved_precision": "pair=fp16,operand=bf16", "device": "cuda"}
+    assert StemCache(tmp_path, half).get(RECORD) is not None
+
+
 def test_another_version_computes_again(tmp_path, state, monkeypatch) -> None:
     cache = StemCache(tmp_path, MODEL)
     cache.put(RECORD, state)
-    monkeypatch.setattr(stem_cache, "package_version", lambda: "0.0.0")
+    monkeypatch.setattr(stem_cache, "code_digest", lambda: "0.0.0")
     assert cache.get(RECORD) is None
 
 
