@@ -23,6 +23,7 @@ VERBS = {
     "plan": "tell what a fold will take, before it runs",
     "quantize": "write a model in a smaller form, or unpack it again",
     "bench": "measure memory, seconds and accuracy, beside stock's",
+    "verify": "try on this machine that results are stock's, and what a precision costs",
     "info": "show versions, devices, memory and optional packages",
 }
 

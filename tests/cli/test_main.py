@@ -62,7 +62,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flod"], "'flod' is no verb of lowmem-fold; there are fold, plan, quantize, info. Did you mean fold?"),
+        (["flod"], f"'flod' is no verb of lowmem-fold; there are {', '.join(VERBS)}. Did you mean fold?"),
         ([], "usage: lowmem-fold VERB"),
     ],
     ids=["unknown", "none"],
