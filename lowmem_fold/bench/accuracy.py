@@ -84,8 +84,9 @@ def against_experiment(outputs: Outputs, structure: Structure) -> dict[str, floa
     -------
     dict of str to float
         ``tm_score``, ``lddt_ca``, ``gdt_ts``; ``contact_precision``, ``contact_recall`` and ``contact_f1`` of contacts
-        between CB (CA where the experiment has no CB) less than 8 Angstrom apart, of residues 6 or more apart in sequence
-        (`metrics.contact_agreement` has the formula). What is not defined, as of a chain without contacts, is left out.
+        between CB (CA where the experiment has no CB) less than 8 Angstrom apart, of residues 6 or more apart in
+        sequence (`metrics.contact_agreement` has the formula). What is not defined, as of a chain without contacts, is
+        left out.
     """
     seen = structure.atom_mask[:, _CA]
     ca, known = outputs["positions"][seen, _CA], structure.ca[seen]

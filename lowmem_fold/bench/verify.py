@@ -36,8 +36,8 @@ BENCHMARK = "verify"
 PEER = "stock chunk_size 64"
 NUM_RECYCLES = 3
 
-#: The largest differences from stock that pass, by sample: about twenty times what rounding makes of the demo model. The
-#: rotary frequencies worked out anew, instead of those in the file, are found by them.
+#: The largest differences from stock that pass, by sample: far above what rounding makes of the demo model, and below
+#: what rotary frequencies make of it that are worked out anew instead of taken from the file.
 LIMITS: Mapping[str, float] = {
     "one_pass_ca_rmsd_angstrom": 0.001,
     "one_pass_largest_plddt_difference": 0.005,
