@@ -22,6 +22,7 @@ DRIFT = {"fp32_ca_rmsd_angstrom": "CA-RMSD to fp32, Å", "fp32_lddt_ca": "lDDT-C
 _COLD, _WARM = ("blue", "sky", "green", "purple"), ("orange", "earth", "grey")
 _MARKS = "osD^vP*"
 _DASHES = ("-", "--", ":", "-.")
+_FAR_APART = 5
 
 
 def drawings(group: Group) -> dict[str, tuple[str, Drawing]]:
@@ -60,7 +61,7 @@ def draw_seconds(group: Group, figure: Figure, theme: Theme) -> None:
 def draw_peaks(group: Group, figure: Figure, theme: Theme) -> None:
     """Peak memory against length."""
     assert group.peak is not None
-    _lines(group, figure, theme, group.peak, "GiB", 2**30)
+    _lines(group, figure, theme, group.peak, f"GiB, {group.peak.partition('_')[0]}", 2**30)
     figure.suptitle(f"Peak memory: {group.title}", x=0.01, ha="left")
 
 
@@ -72,33 +73,41 @@ def draw_activations(group: Group, figure: Figure, theme: Theme) -> None:
 
 def _lines(group: Group, figure: Figure, theme: Theme, name: str, label: str, unit: float) -> Axes:
     """A line for each way, and a cross at the top for each fold that there was no end of."""
-    from matplotlib.ticker import LogLocator
-
     figure.set_size_inches(7.6, 3.6 + _legend_inches(group.ways))
     axes = figure.subplots()
-    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel=label)
+    axes.set(xscale="log", xlabel="residues", ylabel=label, xticks=group.lengths)
+    plain_numbers(axes.xaxis)
     for way in group.ways:
         curve = group.curve(way, name)
         places = [n for n, _ in curve], [value / unit for _, value in curve]
         axes.plot(*places, label=way, **_style(group, theme, way))
+    _scale(axes, [value for way in group.ways for _, value in group.curve(way, name)])
     _crosses(group, axes, theme)
-    axes.set_xticks(group.lengths)
-    for axis in (axes.xaxis, axes.yaxis):
-        plain_numbers(axis)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # values may lie within a power of ten
     figure.legend(loc="outside lower left", ncols=2)
     return axes
+
+
+def _scale(axes: Axes, values: list[float]) -> None:
+    """Logarithmic where values are far apart, else from zero; a fifth of the height is left for crosses."""
+    from matplotlib.ticker import LogLocator
+
+    if min(values) <= 0 or max(values) / min(values) < _FAR_APART:
+        axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
+        return
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.25)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plain_numbers(axes.yaxis)
 
 
 def _crosses(group: Group, axes: Axes, theme: Theme) -> None:
     """At the top, those of each way a little lower than those of the one before."""
     lost = [way for way in group.ways if group.lost(way)]
-    if not lost:
-        return
-    axes.set_ylim(top=axes.get_ylim()[1] * 4)
-    axes.set_title("x marks no fold: out of memory, refused, out of time or failed", color=theme.muted, fontsize=9)
+    if lost:
+        axes.set_title("x marks no fold: out of memory, refused, out of time or failed", color=theme.muted, fontsize=9)
     for number, way in enumerate(lost):
-        height = 0.97 - number * min(0.045, 0.3 / len(lost))
+        height = 0.97 - number * min(0.045, 0.15 / len(lost))
         style = {"color": _style(group, theme, way)["color"], "markersize": 6, "markeredgewidth": 1.8}
         lengths = group.lost(way)
         axes.plot(lengths, [height] * len(lengths), "x", transform=axes.get_xaxis_transform(), **style)

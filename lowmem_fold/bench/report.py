@@ -123,7 +123,7 @@ def _where(group: Group) -> str:
 
 def _processor(measurement: Measurement) -> str:
     cpu = measurement.environment["cpu"]
-    return f"{cpu['model']}, {cpu['cores']} cores, {cpu['torch_threads']} threads of torch"
+    return f"{cpu['model']}, {cpu['cores']} cores; threads of torch: {cpu['torch_threads']}"
 
 
 def _versions(measurement: Measurement) -> str:
@@ -246,7 +246,7 @@ def _spread(name: str, values: Sequence[float]) -> str:
     if not values:
         return ""
     found = summary(name, values)
-    interval = f" [{found.interval[0]:.3f}, {found.interval[1]:.3f}]" if len(values) > 1 else ""
+    interval = f" [{found.interval[0]:.3f}, {found.interval[1]:.3f}]" if len(values) > 2 else ""
     return f"{found.median:.3f}, {found.worst:.3f}{interval}"
 
 

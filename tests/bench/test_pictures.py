@@ -52,6 +52,12 @@ def test_bars_reach_from_the_fastest_to_the_slowest(group: Group) -> None:
     assert len(ends) == 9
 
 
+def test_near_values_begin_at_zero_and_far_ones_are_logarithmic() -> None:
+    near, far = (drawn(groups([fold(length=n) for n in lengths])[0], "peaks") for lengths in ((100, 120), (64, 256)))
+    assert near.axes[0].get_yscale() == "linear" and near.axes[0].get_ylim()[0] == 0
+    assert far.axes[0].get_yscale() == "log"
+
+
 def test_what_gave_no_fold_is_crossed(group: Group) -> None:
     (axes,) = drawn(group, "seconds").axes
     (cross,) = (line for line in axes.lines if line.get_marker() == "x")

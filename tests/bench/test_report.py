@@ -109,7 +109,9 @@ def test_accuracy_has_median_worst_and_interval(tables: list) -> None:
 
 def test_the_machine_is_told(tables: list) -> None:
     facts = dict(tables[0])
-    assert facts["Processor"] == "A CPU, 2 cores, 2 threads of torch" and facts["Versions"] == "python 3.11, torch 2.13"
+    assert (
+        facts["Processor"] == "A CPU, 2 cores; threads of torch: 2" and facts["Versions"] == "python 3.11, torch 2.13"
+    )
     assert facts["Commit"] == "0123abc" and facts["Model"] == "demo, fingerprint f00" and "GPU" not in facts
 
 
