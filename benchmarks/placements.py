@@ -44,19 +44,36 @@ def measure(options: argparse.Namespace, way: str) -> Iterator[Measurement]:
     budget: AbstractContextManager = nullcontext()
     if options.memory:
         budget = enforced(options.device, parse_memory(options.memory))
+    asked = {
+        "model": Path(options.model).name,
+        "way": way,
+        "precision": options.precision,
+        "num_recycles": NUM_RECYCLES,
+        "device": options.device,
+        "memory": options.memory,
+    }
     with budget:
-        folds, resolved = _accelerate(options) if way == "accelerate" else _placed(options, way)
+        try:
+            folds, resolved = _accelerate(options) if way == "accelerate" else _placed(options, way)
+        except Exception as error:
+            yield from (_short(error, "loading", {**asked, "length": length}, {}) for length in options.lengths)
+            return
         for length in options.lengths:
-            requested = {
-                "model": Path(options.model).name,
-                "way": way,
-                "precision": options.precision,
-                "length": length,
-                "num_recycles": NUM_RECYCLES,
-                "device": options.device,
-                "memory": options.memory,
-            }
-            yield _folded(requested, resolved, folds(length), options)
+            requested = {**asked, "length": length}
+            try:
+                phases = folds(length)
+            except Exception as error:
+                yield _short(error, "stem", requested, resolved)
+                continue
+            yield _folded(requested, resolved, phases, options)
+
+
+def _short(error: Exception, what: str, requested: dict[str, Any], resolved: dict[str, Any]) -> Measurement:
+    """The record of an error that is want of memory; another is raised again."""
+    if not is_out_of_memory(error):
+        raise error
+    reason = f"{what}: {str(error).splitlines()[0]}"
+    return Measurement("placements", requested, resolved, describe_environment(), {}, status="oom", reason=reason)
 
 
 Phases = dict[str, Callable[[], Any]]
@@ -105,10 +122,7 @@ def _folded(
                 with meter:
                     seconds = _seconds(call, options.device)
             except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"{name}: {str(error).splitlines()[0]}"
-                return Measurement("placements", requested, resolved, environment, {}, status="oom", reason=reason)
+                return _short(error, name, requested, resolved)
             if turn:  # the first is the warm-up
                 samples[f"{name}_seconds"].append(round(seconds, 4))
                 samples[f"{name}_peak_bytes"].append(int(meter.peak_bytes or 0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError, ModelError, first_line
-from .precision import Precision
+from .precision import PARTS, Precision, parse_precision
 
 __all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint"]
 
@@ -61,6 +61,20 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise ModelError(f"{path} is no policy that this version reads ({first_line(error)})") from error
 
+    def asked_precision(self, precision: str | Precision | None) -> Precision:
+        """What is asked for, by default how the weights are stored, else fp32. Of a quantized folder it can be its own,
+        with other compute dtypes and pair states; InputError for another."""
+        stored = self.policy()
+        if precision is None:
+            return stored or Precision()
+        asked = parse_precision(precision)
+        if stored is not None and _stored_form(asked) != _stored_form(stored):
+            raise InputError(
+                f"{self.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
+                " its source"
+            )
+        return asked
+
     def is_complete(self) -> bool:
         """Whether weights are there, and every shard that an index names: a broken download may have left some."""
         files = self.weight_files()
@@ -74,6 +88,10 @@ class Checkpoint:
     def weight_files(self) -> list[Path]:
         """Files of weights, and of their index where there are several."""
         return sorted({file for pattern in _WEIGHTS for file in self.path.glob(pattern)})
+
+
+def _stored_form(precision: Precision) -> tuple:
+    return (*(precision.part(name).weights for name in PARTS), precision.include, precision.exclude)
 
 
 def find_checkpoint(model: str) -> Checkpoint:

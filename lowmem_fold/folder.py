@@ -28,7 +28,7 @@ from .memory.budget import parse_memory
 from .memory.capacity import cuda_capacity, host_capacity
 from .memory.limit import enforced
 from .planning.plan import Planner
-from .precision import PARTS, Precision, parse_precision
+from .precision import PARTS, Precision
 from .prediction import Prediction
 from .quantization.formats import DTYPES
 from .quantization.registry import unavailable
@@ -125,29 +125,11 @@ def chosen_precision(
 ) -> tuple[Checkpoint, Precision, Precision]:
     """The model on disk, the precision that `load` would take, what becomes of it on the device; errors as `load`."""
     checkpoint = find_checkpoint(str(model))
-    asked = _asked_precision(checkpoint, precision)
+    asked = checkpoint.asked_precision(precision)
     resolved = asked.resolve(device)
     if checkpoint.policy() is None:
         _check_available(resolved, device)
     return checkpoint, asked, resolved
-
-
-def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) -> Precision:
-    """What was asked for. Of a quantized folder it can be its own, with other compute dtypes and pair states."""
-    stored = checkpoint.policy()
-    if precision is None:
-        return stored or Precision()
-    asked = parse_precision(precision)
-    if stored is not None and _stored_form(asked) != _stored_form(stored):
-        raise InputError(
-            f"{checkpoint.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
-            " its source"
-        )
-    return asked
-
-
-def _stored_form(precision: Precision) -> tuple:
-    return (*(precision.part(name).weights for name in PARTS), precision.include, precision.exclude)
 
 
 def _check_available(precision: Precision, device: torch.device) -> None:

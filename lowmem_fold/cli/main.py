@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -48,10 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not given or given[0].startswith("-"):
             return _main_options(given)
-        return _run_verb(given[0], given[1:])
+        code = _run_verb(given[0], given[1:])
+        sys.stdout.flush()
+        return code
     except LowmemFoldError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return WRONG_INPUT
+    except BrokenPipeError:  # of what was piped into, as by `| head`: no more is wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except KeyboardInterrupt:
         print(f"\n{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED

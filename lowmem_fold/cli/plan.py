@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..memory.budget import format_memory
+from ..run.batches import WINDOW_TOKENS
 from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from .main import OK, SOME_FAILED
 
@@ -102,6 +103,9 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         device = device_here(arguments.device)
         if device is None:
             raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
+        from ..folder import find_device
+
+        find_device(device)
         print(f"lowmem-fold: measuring {device}, about 10 seconds", file=sys.stderr)
         calibrate(device)
     return Planner(
@@ -117,10 +121,18 @@ def _planner(arguments: argparse.Namespace) -> Planner:
 
 def _cards(arguments: argparse.Namespace) -> int:
     from ..planning.cards import PRECISIONS, longest_proteins
+    from ..planning.facts import FactSource
     from ..run.options import RunOptions
 
+    for option in ("memory", "placement", "host_memory"):
+        if getattr(arguments, option) is not None:
+            raise InputError(
+                f"--cards is of whole cards in each placement: it goes without --{option.replace('_', '-')}"
+            )
     RunOptions(model=arguments.model, precision=arguments.precision)  # checks them
-    precisions = PRECISIONS if arguments.precision is None else (arguments.precision,)
+    source = FactSource(arguments.model, "cuda", arguments.num_recycles)
+    asked = str(source.asked_precision(arguments.precision))
+    precisions = PRECISIONS if arguments.precision is None and source.policy is None else (asked,)
     rows = longest_proteins(arguments.model, precisions, stock=arguments.model == DEFAULT_MODEL)
     print(json.dumps([asdict(row) for row in rows], indent=1) if arguments.json else cards_table(rows))
     return OK
@@ -199,7 +211,8 @@ def _together(planner: Planner, of_length: dict[int, Plans], lengths: Sequence[i
     taken = [of_placement[length] for length in lengths if length in of_placement]
     seconds = None
     if all(plan.seconds is not None for plan in taken):
-        shared = max(plan.shared_seconds or 0.0 for plan in taken)
+        windows = -(-sum(length for length in lengths if length in of_placement) // WINDOW_TOKENS)
+        shared = windows * max(plan.shared_seconds or 0.0 for plan in taken)
         seconds = shared + sum((plan.seconds or 0.0) - (plan.shared_seconds or 0.0) for plan in taken)
     return {
         "placement": placement,

@@ -95,6 +95,12 @@ class FactSource:
         self._num_recycles = num_recycles
         self._checkpoint = _local_checkpoint(model)
 
+    def asked_precision(self, precision: str | Precision | None) -> Precision:
+        """As `load` takes it; InputError if the model cannot be had so."""
+        if self._checkpoint is not None:
+            return self._checkpoint.asked_precision(precision)
+        return Precision() if precision is None else parse_precision(precision)
+
     @property
     def policy(self) -> Precision | None:
         """That of a quantized folder; None of an ordinary model."""

@@ -204,7 +204,7 @@ class Planner:
         self._device = _device(device)
         self._num_recycles = num_recycles
         self._source = FactSource(str(model), self._device.partition(":")[0], num_recycles)
-        self.precision = str(_asked(precision, self._source))
+        self.precision = str(self._source.asked_precision(precision))
         is_here = device_here(self._device) is not None
         if self._memory is None and is_here:
             self._memory = _free_bytes(self._device)
@@ -379,6 +379,8 @@ def _device(name: str) -> str:
 def device_here(name: str) -> str | None:
     """The device of this name, `auto` decided; None of a card where there is none."""
     device = _device(name)
+    if device == "mps":
+        return device if sys.platform == "darwin" else None
     return device if not device.startswith("cuda") or _has_cuda() else None
 
 
@@ -398,14 +400,10 @@ def _free_bytes(device: str) -> int | None:
         return host_capacity().free_bytes
     import torch
 
-    return cuda_capacity(torch.device(device).index or 0).free_bytes
-
-
-def _asked(precision: str | Precision | None, source: FactSource) -> Precision:
-    stored = source.policy
-    if precision is None:
-        return stored or Precision()
-    return parse_precision(precision)
+    index, count = torch.device(device).index or 0, torch.cuda.device_count()
+    if index >= count:
+        raise InputError(f"device {device} is not here: this machine has {count}. Give --memory to plan for another")
+    return cuda_capacity(index).free_bytes
 
 
 def _with_half_pair(precision: str) -> str:
