@@ -129,8 +129,8 @@ def text(measurements: Sequence[Measurement]) -> str:
         "Planned, not measured on such cards: the peak of all tensors has to fit, and besides it, by assumption,",
         f"{reserve}.",
         "Stock transformers is weighed by the same ruler, with the same reserve: users of a free 16 GB T4 report that",
-        f"it ends near 900 residues, and {on_a_t4} are planned. On a CPU the planned peak of the activations of resident",
-        f"models is within {max(errors):.1%} of what the allocator tells ({len(errors)} configurations).",
+        f"it ends near 900 residues, and {on_a_t4} are planned. On a CPU the planned peak of the activations of",
+        f"resident models is within {max(errors):.1%} of what the allocator tells ({len(errors)} configurations).",
     ]
     return "\n".join([*lines, "", *notes])
 
