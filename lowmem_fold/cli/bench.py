@@ -168,7 +168,7 @@ def _summary(records: Sequence[Measurement], path: Path) -> str:
     for record in records:
         counts[record.status] = counts.get(record.status, 0) + 1
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{len(records)} configurations: {listed}. Records are in {path}"
+    return f"{len(records)} configuration{'' if len(records) == 1 else 's'}: {listed}. Records are in {path}"
 
 
 class _Progress:

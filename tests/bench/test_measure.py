@@ -74,6 +74,14 @@ def test_every_fold_has_its_times_and_peaks(record: Measurement) -> None:
         assert 0 < phases <= seconds, "the phases are parts of the fold, one after the other"
 
 
+def test_every_key_is_documented(record: Measurement) -> None:
+    page = (Path(module.__file__).parent / "README.md").read_text()
+    families = ("load_", "fp32_", "experiment_")
+    names = {name for name in record.samples if not name.startswith(families)}
+    for name in [*names, *record.requested, *record.resolved, "load_seconds", "fp32_*", "experiment_*"]:
+        assert f"`{name}`" in page, name
+
+
 def test_outputs_are_those_of_a_fold(record: Measurement, prediction: lf.Prediction) -> None:
     assert record.samples["ptm"] == [pytest.approx(prediction.ptm, rel=1e-5)]
     assert record.samples["mean_plddt"] == [pytest.approx(prediction.mean_plddt, rel=1e-5)]

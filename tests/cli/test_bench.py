@@ -70,7 +70,7 @@ def test_a_second_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_failure_is_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*DEMO, "--codes", OURS, "--lengths", str(FAILED)) == 1
-    assert "1 configurations: 1 failed" in capsys.readouterr().out
+    assert "1 configuration: 1 failed" in capsys.readouterr().out
 
 
 def test_a_preset_has_a_file_and_a_limit_of_its_own(
