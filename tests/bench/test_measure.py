@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,18 @@ from lowmem_fold.checkpoint import find_checkpoint
 from lowmem_fold.memory.ledger import Ledger
 
 PHASES = ("stem", "trunk", "structure", "heads")
+
+
+PATIENT = "module.LEDGER_SECONDS = module.STEADY_SECONDS = float('inf')"
+"""A busy machine is not to change what is measured."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LEDGER_SECONDS", "STEADY_SECONDS"):
+            patch.setattr(module, name, float("inf"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +134,9 @@ def test_the_reference_keeps_its_outputs_and_others_are_compared_with_them(
 
 def test_a_peer_in_a_process_of_its_own(first: Configuration, references: Path, record: Measurement) -> None:
     asked = replace(first, code="stock fp32", precision=None, placement=None, repeats=1)
+    program = f"from lowmem_fold.bench import measure as module; {PATIENT}; module.main()"
     done = subprocess.run(
-        [sys.executable, "-m", "lowmem_fold.bench.measure", "--references", str(references)],
+        [sys.executable, "-c", program, "--references", str(references)],
         input=asked.to_json(),
         capture_output=True,
         text=True,
