@@ -11,10 +11,12 @@ import torch
 from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14_masks
 
 import lowmem_fold as lf
+from lowmem_fold import folder as folder_module
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold.engine import fold_batch
 from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.folder import Folder
+from lowmem_fold.memory.capacity import Capacity
 from lowmem_fold.sequences import parse_sequence, tokenize
 from tests.models import small_model
 
@@ -217,3 +219,37 @@ def test_records_of_a_batch_count_together(model_folder: Path) -> None:
     assert loaded.placement == "resident"
     with pytest.raises(lf.InputError, match="213 residues"):  # the square root of twice 150 x 150
         loaded.fold_batch(["MKTAY" * 30] * 2, num_recycles=0)
+
+
+def test_without_a_budget_scarce_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = needed("demo", 16)["streamed"]
+    monkeypatch.setattr(folder_module, "host_capacity", lambda: Capacity(2**40, free))
+    assert lf.load("demo", device="cpu", length=16).placement == "streamed"
+    assert lf.load("demo", device="cpu", placement="resident").placement == "resident"
+
+
+@pytest.mark.parametrize("free", [2**40, None], ids=["plenty", "not-told"])
+def test_with_plenty_nothing_is_planned(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "host_capacity", lambda: Capacity(free, free))
+    monkeypatch.setattr(folder_module, "Planner", None)
+    assert lf.load("demo", device="cpu", length=16).placement == "resident"
+
+
+def test_the_stem_takes_as_many_records_as_a_budget_has_room_for(model_folder: Path, folder: Folder) -> None:
+    """Two numbers of 64 for each residue, beside the longest record."""
+    sequences = ["MKTAYIAKQR" * n for n in (2, 2, 3, 2, 1, 4, 2)]
+    memory = needed(model_folder, 40)["resident"] + 30 * 2 * 4 * 64
+    loaded = lf.load(str(model_folder), device="cpu", memory=memory, length=40)
+    inputs = [loaded._input(parse_sequence(sequence)) for sequence in sequences]
+    _, windows = loaded._stem_windows(inputs)
+    assert [sum(len(given.aatype) for given in window) for window in windows] == [70, 70, 20]
+    heard: list[float] = []
+    for state, sequence in zip(loaded.stem_states(sequences, progress=heard.append), sequences, strict=True):
+        np.testing.assert_allclose(state, folder.stem_states([sequence])[0], rtol=1e-4, atol=1e-5)
+    assert heard == sorted(heard) and heard[-1] == pytest.approx(1)
+
+
+def test_states_of_another_length_are_refused(folder: Folder) -> None:
+    assert folder.stem_states([]) == []
+    with pytest.raises(lf.InputError, match=r"states of \[3\] residues are not those of \[5\]"):
+        folder.fold("MKVLA", states=folder.stem_states(["MKV"])[0])
