@@ -6,8 +6,8 @@ import gc
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -326,8 +326,15 @@ class Folder:
             windows[-1].append(given)
         return len(longest.aatype), windows
 
-    def _limited(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._budget is None else self._budget.enforced()
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Within the budget; after an error what has been brought of the weights is let go of."""
+        with nullcontext() if self._budget is None else self._budget.enforced():
+            try:
+                yield
+            except BaseException:
+                self._weights.residency.release()
+                raise
 
     def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:
         """Fold one sequence; `:` parts chains. states: what `stem_states` gave for it. Other options: `fold_batch`."""

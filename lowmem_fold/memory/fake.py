@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch._subclasses import FakeTensorMode
 
-__all__ = ["fake_tensors"]
+__all__ = ["drop_cached_constants", "fake_tensors"]
 
 
 @contextmanager
@@ -17,15 +17,16 @@ def fake_tensors(mode: FakeTensorMode | None = None) -> Iterator[FakeTensorMode]
     transformers keeps small constants of its rigid bodies for the whole process; a fake one among them would break the
     next real fold, and a real one this run. They are dropped before and after.
     """
-    _drop_cached_constants()
+    drop_cached_constants()
     try:
         with mode or FakeTensorMode() as active:
             yield active
     finally:
-        _drop_cached_constants()
+        drop_cached_constants()
 
 
-def _drop_cached_constants() -> None:
+def drop_cached_constants() -> None:
+    """Forget the constants that transformers keeps of its rigid bodies: the next fold makes them, and counts them."""
     from transformers.models.esm.openfold_utils import rigid_utils
 
     for function in vars(rigid_utils).values():

@@ -37,6 +37,7 @@ from ..esmfold.storage import PairStorage
 from ..esmfold.structure import Structure, atom14_positions
 from ..esmfold.tiles import Tiling, sampled_tiles
 from ..loader import planned_model
+from ..memory.fake import drop_cached_constants
 from ..memory.ledger import Ledger
 from ..precision import Part, Precision
 from ..quantization.formats import DTYPES
@@ -175,6 +176,7 @@ def _storage(precision: Precision) -> PairStorage:
 
 @contextmanager
 def _counted() -> Iterator[Ledger]:
+    drop_cached_constants()  # of runs before, so that each counts its own
     with torch.no_grad(), sampled_tiles(), _FusedAttention(), _WideningLedger() as ledger:
         yield ledger
 
