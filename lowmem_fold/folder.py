@@ -404,7 +404,7 @@ class Folder:
                 progress=progress,
                 phase=phase,
             )
-        return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
+            return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
 
     def _keep_within_budget(self, inputs: Sequence[FoldInput]) -> None:
         """Another placement if the budget wants it. Pair states lie side by side, as one of all their pairs would."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from .transport import Transport
 
@@ -77,15 +77,17 @@ class StreamedLayers:
     def __init__(self, transport: Transport) -> None:
         self._transport, self._layers = transport, transport.source.layers
         self.waits_in = transport.source.kind
+        self._coming: Future[list[Tensor]] | None = None
 
     def __iter__(self) -> Iterator[nn.Module]:
         self._transport.open()
         with ThreadPoolExecutor(1, "weights") as thread:
-            coming = thread.submit(self._transport.fetch, 0)
+            self._coming = thread.submit(self._transport.fetch, 0)
             for number, layer in enumerate(self._layers):
-                tensors = coming.result()
+                tensors = self._coming.result()
+                self._coming = None
                 if number + 1 < len(self._layers):
-                    coming = thread.submit(self._transport.fetch, number + 1)
+                    self._coming = thread.submit(self._transport.fetch, number + 1)
                 self._transport.received(number)
                 layer.give(tensors)
                 del tensors
@@ -96,6 +98,10 @@ class StreamedLayers:
                     self._transport.used(number)
 
     def release(self) -> None:
+        """After what is on its way has come: a walk that an error has ended may have left a layer that is."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            wait([coming])
         self._transport.release()
 
 

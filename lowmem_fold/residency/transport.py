@@ -54,12 +54,12 @@ class CpuTransport:
         return [tensor.to(dtype) for tensor, dtype in zip(self.source.tensors(number), layer.dtypes, strict=True)]
 
     def open(self) -> None:
-        pass
-
-    def fetch(self, number: int) -> list[Tensor]:
-        if not self._slots:  # for a whole layer: what is never written to takes no memory
+        """For a whole layer each: what is never written to takes no memory."""
+        if not self._slots:
             size = max(layer.nbytes for layer in self.source.layers)
             self._slots = [torch.empty(size, dtype=torch.uint8) for _ in range(_SLOTS)]
+
+    def fetch(self, number: int) -> list[Tensor]:
         views = self.source.layers[number].views(self._slots[number % _SLOTS])
         return [
             _read(tensor) if tensor.dtype == view.dtype else view.copy_(tensor)
