@@ -82,12 +82,12 @@ class StreamedLayers:
     def __iter__(self) -> Iterator[nn.Module]:
         self._transport.open()
         with ThreadPoolExecutor(1, "weights") as thread:
-            self._coming = thread.submit(self._transport.fetch, 0)
+            coming = self._coming = thread.submit(self._transport.fetch, 0)
             for number, layer in enumerate(self._layers):
-                tensors = self._coming.result()
+                tensors = coming.result()
                 self._coming = None
                 if number + 1 < len(self._layers):
-                    self._coming = thread.submit(self._transport.fetch, number + 1)
+                    coming = self._coming = thread.submit(self._transport.fetch, number + 1)
                 self._transport.received(number)
                 layer.give(tensors)
                 del tensors
