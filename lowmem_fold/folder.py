@@ -7,7 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import torch
 
 from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
-from .errors import BudgetError, InputError
+from .devices import find_device
+from .errors import InputError
 from .esmfold.engine import GROUP_RESIDUES, FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
@@ -25,8 +26,8 @@ from .esmfold.tiles import Tiling
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
-from .memory.capacity import cuda_capacity, host_capacity
-from .memory.limit import enforced
+from .packing import packed
+from .planning.budget import Budget, scarce_memory
 from .planning.plan import Planner
 from .precision import PARTS, Precision
 from .prediction import Prediction
@@ -42,12 +43,10 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import EsmForProteinFolding
 
-__all__ = ["Folder", "chosen_precision", "description", "find_device", "load"]
+__all__ = ["Folder", "chosen_precision", "description", "load"]
 
 SHORT = 128
 """Residues for which a placement is chosen where no length is given."""
-_PAIR_BYTES, _SPARE_BYTES = 4 * 512, 2**30
-"""Of a fold, for each pair of residues, and besides: twice what it takes."""
 _log = logging.getLogger(__name__)
 
 
@@ -98,7 +97,8 @@ def load(
         raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
     if memory is None and placement is None:
-        memory = _scarce_memory(checkpoint, resolved, target, length or SHORT)
+        weight_bytes = inventory(planned_model(checkpoint, resolved))["total"]["bytes"]
+        memory = scarce_memory(weight_bytes, length or SHORT, target)
     budget = None
     if memory is not None:
         planner = Planner(memory, model, asked, str(target), placement, host_memory, num_recycles=3)
@@ -107,17 +107,7 @@ def load(
     placement = placement or PLACEMENTS[0]
     with nullcontext() if budget is None else budget.enforced():
         placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
-    return Folder(placed, checkpoint, asked, Weights(placement, residency, host_bytes), budget)
-
-
-def _scarce_memory(checkpoint: Checkpoint, precision: Precision, device: torch.device, length: int) -> int | None:
-    """What is free on the device, if the model and a fold might need more; None where there is plenty, or the system
-    does not say. A plan takes seconds, and most models fit."""
-    capacity = cuda_capacity(device.index or 0) if device.type == "cuda" else host_capacity()
-    weights = inventory(planned_model(checkpoint, precision))["total"]["bytes"]
-    needed = weights + _PAIR_BYTES * length**2 + _SPARE_BYTES
-    free = capacity.free_bytes
-    return free if free is not None and device.type != "mps" and needed > free else None
+    return Folder(placed, checkpoint, asked, Placed(placement, residency, host_bytes), budget)
 
 
 def chosen_precision(
@@ -138,26 +128,6 @@ def _check_available(precision: Precision, device: torch.device) -> None:
             raise InputError(f"precision {weights}: {reason}")
 
 
-def find_device(name: str | torch.device) -> torch.device:
-    """The device of this name; `auto` is CUDA where there is one, else the CPU. InputError if it is not there."""
-    if str(name) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).strip().split("\n")[0].split(". ")[0]
-        raise InputError(
-            f"device {name} is not available ({first}); this machine has {', '.join(_devices())}"
-        ) from None
-    return device
-
-
-def _devices() -> list[str]:
-    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
-
-
 def description(
     model: EsmForProteinFolding, checkpoint: Checkpoint, precision: Precision, device: torch.device
 ) -> dict[str, Any]:
@@ -173,39 +143,8 @@ def description(
     }
 
 
-class Budget:
-    """What weights and activations may take, and the lengths that are known to fit."""
-
-    def __init__(self, planner: Planner, device: torch.device, memory_bytes: int) -> None:
-        self._planner, self._device, self._memory_bytes = planner, device, memory_bytes
-        self._fits: dict[str, int] = {}
-        self._spare: dict[str, int] = {}
-
-    def enforced(self) -> AbstractContextManager[None]:
-        """Within, the allocator of a CUDA device gives out no more."""
-        return enforced(self._device, self._memory_bytes)
-
-    def spare_bytes(self, placement: str) -> int:
-        """What is left beside the longest record that is known to fit."""
-        return self._spare.get(placement, 0)
-
-    def placement(self, length: int, present: str | None = None) -> str:
-        """The fastest placement for a length; the present one as long as it will do. BudgetError if none will."""
-        if present is not None and length <= self._fits.get(present, 0):
-            return present
-        plans = self._planner.plans(length, presets=present is None)
-        if plans.chosen is None:
-            raise BudgetError(f"{plans.reason}. " + "; ".join(plans.alternatives))
-        fitting = [each.placement for each in plans.plans if each.precision == plans.precision and not each.refusal]
-        chosen = present if present in fitting else plans.chosen.placement
-        if length > self._fits.get(chosen, 0):
-            (found,) = (p for p in plans.plans if (p.precision, p.placement) == (plans.precision, chosen))
-            self._fits[chosen], self._spare[chosen] = length, self._memory_bytes - found.needed_bytes
-        return chosen
-
-
 @dataclass
-class Weights:
+class Placed:
     """Where a model's weights are, and what brings them. host_bytes: what they may take beside the device."""
 
     placement: str
@@ -221,13 +160,13 @@ class Folder:
         model: EsmForProteinFolding,
         checkpoint: Checkpoint,
         precision: Precision | None = None,
-        weights: Weights | None = None,
+        weights: Placed | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.model = model
         self.checkpoint = checkpoint
         self.precision = precision or Precision()
-        self._weights = weights or Weights(PLACEMENTS[0], Residency.of(model))
+        self._weights = weights or Placed(PLACEMENTS[0], Residency.of(model))
         self._budget = budget
 
     @property
@@ -271,7 +210,7 @@ class Folder:
     def _load(self, placement: str, device: torch.device, host_bytes: int | None) -> None:
         resolved = self.precision.resolve(device)
         self.model, residency = load_placed(self.checkpoint, resolved, device, placement, host_bytes)
-        self._weights = Weights(placement, residency, host_bytes)
+        self._weights = Placed(placement, residency, host_bytes)
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
@@ -316,15 +255,7 @@ class Folder:
         self._keep_within_budget([longest])
         state_bytes = 2 * 4 * self.model.config.hidden_size  # of a residue: in a layer, and the mixed ones so far
         room = len(longest.aatype) + self._budget.spare_bytes(self.placement) // state_bytes
-        windows: list[list[FoldInput]] = []
-        residues = room
-        for given in inputs:
-            residues += len(given.aatype)
-            if residues > room:
-                windows.append([])
-                residues = len(given.aatype)
-            windows[-1].append(given)
-        return len(longest.aatype), windows
+        return len(longest.aatype), packed(inputs, lambda given: len(given.aatype), room)
 
     @contextmanager
     def _limited(self) -> Iterator[None]:

@@ -331,7 +331,7 @@ def _budget(options: RunOptions) -> AbstractContextManager[None]:
     """Holds `--memory` where the device has memory of its own."""
     if options.memory is None or options.device in ("cpu", "mps"):
         return nullcontext()
-    from .folder import find_device
+    from .devices import find_device
 
     return enforced(find_device(options.device), parse_memory(options.memory))
 

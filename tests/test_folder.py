@@ -17,6 +17,7 @@ from lowmem_fold.esmfold.engine import fold_batch
 from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.folder import Folder
 from lowmem_fold.memory.capacity import Capacity
+from lowmem_fold.planning import budget as budget_module
 from lowmem_fold.sequences import parse_sequence, tokenize
 from tests.models import small_model
 
@@ -223,14 +224,14 @@ def test_records_of_a_batch_count_together(model_folder: Path) -> None:
 
 def test_without_a_budget_scarce_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     free = needed("demo", 16)["streamed"]
-    monkeypatch.setattr(folder_module, "host_capacity", lambda: Capacity(2**40, free))
+    monkeypatch.setattr(budget_module, "host_capacity", lambda: Capacity(2**40, free))
     assert lf.load("demo", device="cpu", length=16).placement == "streamed"
     assert lf.load("demo", device="cpu", placement="resident").placement == "resident"
 
 
 @pytest.mark.parametrize("free", [2**40, None], ids=["plenty", "not-told"])
 def test_with_plenty_nothing_is_planned(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "host_capacity", lambda: Capacity(free, free))
+    monkeypatch.setattr(budget_module, "host_capacity", lambda: Capacity(free, free))
     monkeypatch.setattr(folder_module, "Planner", None)
     assert lf.load("demo", device="cpu", length=16).placement == "resident"
 

@@ -172,7 +172,7 @@ class _Run:
     resolved: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from ..folder import find_device
+        from ..devices import find_device
         from .environment import describe_environment
 
         # The driver is asked before torch touches the card: `auto` is decided without doing so.

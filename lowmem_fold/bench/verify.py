@@ -125,7 +125,7 @@ def verify(
     ModelError
         The model cannot be had.
     """
-    from ..folder import find_device
+    from ..devices import find_device
     from ..precision import parse_precision
 
     for precision in precisions:

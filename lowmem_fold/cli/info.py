@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
     """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
-    from ..folder import chosen_precision, description, find_device
+    from ..devices import find_device
+    from ..folder import chosen_precision, description
     from ..loader import planned_model
 
     target = find_device(device)

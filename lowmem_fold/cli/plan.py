@@ -103,7 +103,7 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         device = device_here(arguments.device)
         if device is None:
             raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
-        from ..folder import find_device
+        from ..devices import find_device
 
         find_device(device)
         print(f"lowmem-fold: measuring {device}, about 10 seconds", file=sys.stderr)

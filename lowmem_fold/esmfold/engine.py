@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensor
 
 from ..errors import InputError
+from ..packing import packed
 from . import heads
 from .stem import mixed_states
 from .storage import PairStorage
@@ -137,20 +138,9 @@ def initial_sequence_states(
     Each layer of the stem is visited once, for all records. progress: called after each with the part that is done.
     group_residues: of neighbours that are computed together; a longer record is computed alone.
     """
-    groups = list(_groups([record.aatype for record in records], group_residues))
+    groups = packed([record.aatype for record in records], len, group_residues)
     mixed = mixed_states(model, groups, None if weights is None else weights.stem(), progress)
     return [state for parts in zip(mixed, groups, strict=True) for state in _projected(model, *parts)]
-
-
-def _groups(aatypes: Sequence[Tensor], residues: int) -> Iterator[list[Tensor]]:
-    """Neighbours, as many as have no more residues together."""
-    group: list[Tensor] = []
-    for aatype in aatypes:
-        if group and sum(map(len, group)) + len(aatype) > residues:
-            yield group
-            group = []
-        group.append(aatype)
-    yield group
 
 
 def _projected(model: nn.Module, mixed: Tensor, aatypes: Sequence[Tensor]) -> list[Tensor]:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..packing import packed
+
 if TYPE_CHECKING:
     from ..sequences import Record
 
@@ -34,23 +36,14 @@ def plan_batches(records: Sequence[Record], max_tokens: int | None) -> list[list
     """
     if not max_tokens:
         return [[record] for record in records]
-    batches: list[list[Record]] = []
-    tokens = max_tokens
-    for record in sorted(records, key=lambda record: record.num_tokens):
-        tokens += record.num_tokens
-        if tokens <= max_tokens:
-            batches[-1].append(record)
-        else:
-            batches.append([record])
-            tokens = record.num_tokens
-    return batches
+    return packed(sorted(records, key=_tokens), _tokens, max_tokens)
 
 
 def next_window(batches: deque[list[Record]], max_tokens: int) -> list[list[Record]]:
     """Take batches from the left, as many as have `max_tokens` together, and one at least."""
     window = [batches.popleft()]
-    tokens = _tokens(window[0])
-    while batches and (tokens := tokens + _tokens(batches[0])) <= max_tokens:
+    tokens = _sum(window[0])
+    while batches and (tokens := tokens + _sum(batches[0])) <= max_tokens:
         window.append(batches.popleft())
     return window
 
@@ -61,5 +54,9 @@ def longest_tokens(batches: Iterable[Sequence[Record]]) -> int:
     return max(math.ceil(math.sqrt(sum(record.num_tokens**2 for record in batch))) for batch in batches)
 
 
-def _tokens(batch: Sequence[Record]) -> int:
-    return sum(record.num_tokens for record in batch)
+def _tokens(record: Record) -> int:
+    return record.num_tokens
+
+
+def _sum(batch: Sequence[Record]) -> int:
+    return sum(map(_tokens, batch))
