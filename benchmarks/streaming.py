@@ -13,9 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +93,12 @@ def stock(model: str, curve: Curve) -> dict[str, Any]:
 def measure(model: str, way: str) -> Measurement:
     """Run one way in this process."""
     curve = Curve()
-    run: Callable[[str, Curve], dict[str, Any]] = stock if way == "stock" else partial(_placed, way)
     with curve.sampled():
-        outputs = run(model, curve)
+        outputs = stock(model, curve) if way == "stock" else ours(model, way, curve)
     samples = {"seconds": curve.seconds, "anonymous_bytes": curve.bytes, "peak_anonymous_bytes": [max(curve.bytes)]}
     requested = {"model": Path(model).name, "way": way, "length": LENGTH, "num_recycles": NUM_RECYCLES}
     resolved = {"precision": "fp32", "phases": curve.phases, "outputs": outputs}
     return Measurement("streaming", requested, resolved, describe_environment(), samples)
-
-
-def _placed(placement: str, model: str, curve: Curve) -> dict[str, Any]:
-    return ours(model, placement, curve)
 
 
 def main() -> None:

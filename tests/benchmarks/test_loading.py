@@ -8,35 +8,25 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from benchmarks import loading, stand_in
-from lowmem_fold.bench.models import small_config
+from benchmarks import loading
 from lowmem_fold.quantization.registry import unavailable
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="RssAnon is told by Linux alone")
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "stand-in"
-    stand_in.write(path, small_config())
-    return path
-
-
-def test_the_stand_in_is_laid_out_as_published(folder: Path) -> None:
-    assert {"config.json", "pytorch_model.bin", "vocab.txt"} <= {file.name for file in folder.iterdir()}
-    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+def test_the_stand_in_is_laid_out_as_published(small_stand_in: Path) -> None:
+    assert {"config.json", "pytorch_model.bin", "vocab.txt"} <= {file.name for file in small_stand_in.iterdir()}
+    state = torch.load(small_stand_in / "pytorch_model.bin", weights_only=True)
     kinds = {(name.startswith("esm."), t.dtype) for name, t in state.items() if t.is_floating_point()}
     assert kinds == {(True, torch.float16), (False, torch.float32)}
-    stock = EsmForProteinFolding.from_pretrained(folder)
+    stock = EsmForProteinFolding.from_pretrained(small_stand_in)
     assert not (stock.state_dict().keys() - state.keys())
     assert torch.equal(stock.esm.encoder.layer[0].output.dense.weight, state["esm.encoder.layer.0.output.dense.weight"])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_loading_is_measured(folder: Path, precision: str) -> None:
+def test_loading_is_measured(small_stand_in: Path, precision: str) -> None:
     if reason := unavailable(precision, torch.device("cpu")):
         pytest.skip(reason)
-    measurement = loading.measure(str(folder), precision)
+    measurement = loading.measure(str(small_stand_in), precision)
     assert measurement.requested == {"model": "stand-in", "precision": precision}
     weights = measurement.resolved["weights"]["total"]
     assert measurement.samples["weight_bytes"] == [weights["bytes"]]
