@@ -1,0 +1,1 @@
+"""Protein language models by themselves: load at any precision and placement, embed, fill masks, score."""
