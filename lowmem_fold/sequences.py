@@ -60,7 +60,7 @@ class Record:
     header : str
         The header as given, without ``>``.
     chains : tuple of str
-        Upper case, the 20 amino acids and X.
+        Upper case, the 20 amino acids and X; U, Z, B, O and J too where they were to be kept.
     warnings : tuple of str
         What was changed on reading, a line a chain.
     source : str
@@ -143,13 +143,15 @@ def tokenize(chains: Sequence[str]) -> Tokens:
     )
 
 
-def read_fasta(path: str | Path) -> list[Record]:
+def read_fasta(path: str | Path, *, keep_unusual: bool = False) -> list[Record]:
     """Read every record of a FASTA file and check all of it.
 
     Parameters
     ----------
     path : str or Path
         ``-`` is standard input. A gzip file is known by its content, not by its name.
+    keep_unusual : bool
+        Whether U, Z, B, O and J stay as they are, for models that know them, and do not become X.
 
     Returns
     -------
@@ -163,13 +165,14 @@ def read_fasta(path: str | Path) -> list[Record]:
     """
     name = "standard input" if str(path) == "-" else str(path)
     text = _decode(_gunzip(_read_bytes(path, name), name), name)
-    records = [entry.record() for entry in _split_records(text, name)]
+    records = [entry.record(keep_unusual) for entry in _split_records(text, name)]
     _refuse_same_ids(records, name)
     return records
 
 
-def parse_sequence(text: str, id: str = "sequence") -> Record:
-    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
+def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = False) -> Record:
+    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored. keep_unusual: as of
+    `read_fasta`.
 
     Raises
     ------
@@ -180,7 +183,7 @@ def parse_sequence(text: str, id: str = "sequence") -> Record:
         raise InputError("the sequence begins with '>': this is FASTA. Save it in a file and give that with -i.")
     if not id.strip():
         raise InputError("the sequence has an empty id: give it a name, it becomes the file name.")
-    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record()
+    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual)
 
 
 @dataclass
@@ -192,13 +195,15 @@ class _Entry:
     line: int
     lines: list[tuple[int, str]] = field(default_factory=list)
 
-    def record(self) -> Record:
+    def record(self, keep_unusual: bool) -> Record:
         letters = "".join(line for _, line in self.lines)
         if not letters:
             raise InputError(f"{self._name()}: there is no sequence. Add it, or remove the record.")
         self._refuse_letters(letters)
         self._refuse_empty_chains(letters)
         chains = letters.upper().split(":")
+        if keep_unusual:
+            return Record(_clean_id(self.header), self.header, tuple(chains), (), self.source)
         cleaned = [re.sub(f"[{_REPLACED}]", "X", chain) for chain in chains]
         warnings = [_replaced(index, chain) for index, chain in enumerate(chains) if set(chain) & set(_REPLACED)]
         return Record(_clean_id(self.header), self.header, tuple(cleaned), tuple(warnings), self.source)

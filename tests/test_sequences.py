@@ -127,6 +127,14 @@ def test_long_list_of_replaced_letters_is_cut():
     assert parse_sequence("AU").warnings == ("chain A: 1 residue replaced by X (U at 2)",)
 
 
+def test_unusual_residues_are_kept_where_they_are_wanted(tmp_path):
+    path = tmp_path / "in.fasta"
+    path.write_text(">a\nauz\nBOJX\n")
+    (record,) = read_fasta(path, keep_unusual=True)
+    assert record.chains == ("AUZBOJX",) and record.warnings == ()
+    assert parse_sequence("AU", keep_unusual=True).chains == ("AU",)
+
+
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
