@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from ..errors import InputError
+from ..formats.files import write_text_atomic
 from ..memory.budget import format_memory
 from .accuracy import summary
 from .configuration import OURS
@@ -75,7 +76,7 @@ def write(records_path: str | Path, html_path: str | Path) -> None:
         raise InputError(f"{records_path}: no record of lowmem-fold bench is in it, so that there is nothing to report")
     page = _page(Path(records_path).name, found)
     try:
-        Path(html_path).write_text(page, encoding="utf-8")
+        write_text_atomic(html_path, page)
     except OSError as error:
         raise InputError(f"{html_path}: cannot be written: {error.strerror}") from error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Drawing", "Theme", "plain_numbers", "rendered"]
+__all__ = ["DARK", "LIGHT", "Drawing", "Theme", "plain_numbers", "rendered", "require_matplotlib"]
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,10 @@ def rendered(draw: Drawing, theme: Theme, form: str, comment: str = "") -> bytes
     InputError
         matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            "pictures need matplotlib, which is not installed: pip install 'lowmem-fold[bench]'"
-        ) from error
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context(), io.BytesIO() as file:
         matplotlib.rcdefaults()  # whatever the user has set
         matplotlib.rcParams.update(_settings(theme))
@@ -96,6 +93,16 @@ def rendered(draw: Drawing, theme: Theme, form: str, comment: str = "") -> bytes
         draw(figure, theme)
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Comment": comment})
         return file.getvalue()
+
+
+def require_matplotlib() -> None:
+    """InputError, which says what to install, if it is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "pictures need matplotlib, which is not installed: pip install 'lowmem-fold[bench]'"
+        ) from error
 
 
 def _settings(theme: Theme) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.time_limit is not None and not arguments.time_limit > 0:
         raise InputError(f"--time-limit must be above 0; it is {arguments.time_limit:g}")
     path = Path(arguments.output or (f"bench-{arguments.preset}.jsonl" if arguments.preset else "bench.jsonl"))
+    if arguments.report:
+        _check_report(Path(arguments.report))
     found = configurations(arguments)
     limit = arguments.time_limit or (PRESETS[arguments.preset].limit_seconds if arguments.preset else _LIMIT_SECONDS)
     from ..bench.sweep import Sweep
@@ -99,6 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
         write(path, Path(arguments.report))
         print(f"The report is {arguments.report}")
     return SOME_FAILED if any(record.status == "failed" for record in records) else OK
+
+
+def _check_report(path: Path) -> None:
+    """Before anything is measured: InputError if the page could not be made."""
+    from ..bench.style import require_matplotlib
+
+    require_matplotlib()
+    if not path.absolute().parent.is_dir() or path.is_dir():
+        raise InputError(f"--report {path}: no file can be written there")
 
 
 def configurations(arguments: argparse.Namespace) -> list[Configuration]:

@@ -93,6 +93,14 @@ def test_a_report_is_written_of_the_records(monkeypatch: pytest.MonkeyPatch) -> 
     assert written == [(Path("out.jsonl"), Path("out.html"))]
 
 
+def test_a_report_that_cannot_be_made_is_refused_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_of = (*DEMO, "--codes", OURS, "--lengths", "20", "-o", "out.jsonl")
+    assert run(*sweep_of, "--report", "nowhere/out.html") == 2
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run(*sweep_of, "--report", "out.html") == 2
+    assert not Path("out.jsonl").exists()
+
+
 def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
