@@ -7,7 +7,8 @@ test holds both. Colour is never alone: lines differ in their dashes or marks as
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Drawing", "Theme", "plain_numbers", "rendered", "require_matplotlib"]
+__all__ = ["DARK", "LIGHT", "Drawing", "Theme", "plain_numbers", "rendered", "require_matplotlib", "themed"]
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,24 @@ def rendered(draw: Drawing, theme: Theme, form: str, comment: str = "") -> bytes
         matplotlib is not installed.
     """
     require_matplotlib()
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(), io.BytesIO() as file:
-        matplotlib.rcdefaults()  # whatever the user has set
-        matplotlib.rcParams.update(_settings(theme))
+    with themed(theme), io.BytesIO() as file:
         figure = Figure(layout="constrained")
         draw(figure, theme)
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Comment": comment})
         return file.getvalue()
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[None]:
+    """What is drawn within looks as the theme says, whatever the user has set; afterwards it is as it was."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_settings(theme))
+        yield
 
 
 def require_matplotlib() -> None:
