@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import InputError
 from .residues import ATOM_ORDER, NUM_ATOMS
 from .sequences import chain_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FORMATS", "MIN_PLDDT_OF_PERFECT_PTM", "PERFECT_PTM", "Prediction"]
 
@@ -231,6 +234,53 @@ class Prediction:
                 "problems": self.problems(),
             }
         )
+
+    def view(self) -> Any:
+        """The structure to be turned in a notebook, coloured by pLDDT: a `py3Dmol.view`.
+
+        Raises
+        ------
+        InputError
+            If py3Dmol is not installed.
+        LowmemFoldError
+            If coordinates or pLDDT are not finite.
+        """
+        from .view.viewer import view_prediction
+
+        return view_prediction(self)
+
+    def plot_structure(self) -> Figure:
+        """A still picture of the structure, coloured by pLDDT. A notebook shows it; ``.savefig(path)`` writes it.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is not installed, or no residue has a place.
+        """
+        from .view.figures import drawn
+        from .view.static import draw_structure
+
+        return drawn(partial(draw_structure, self))
+
+    def plot_plddt(self) -> Figure:
+        """pLDDT over the residues. A notebook shows it; ``.savefig(path)`` writes it. InputError without matplotlib."""
+        from .view.confidence import draw_plddt
+        from .view.figures import drawn
+
+        return drawn(partial(draw_plddt, self))
+
+    def plot_pae(self) -> Figure:
+        """PAE of each pair of residues, with the borders of chains. A notebook shows it; ``.savefig(path)`` writes it.
+
+        Raises
+        ------
+        InputError
+            If there is no PAE, or matplotlib is not installed.
+        """
+        from .view.confidence import draw_pae
+        from .view.figures import drawn
+
+        return drawn(partial(draw_pae, self))
 
     def save(self, folder: str | Path, *, format: str = "pdb", save_pae: bool = False) -> list[Path]:
         """Write the structure, ``<id>.scores.json`` and, if asked for, ``<id>.pae.json``; each whole or not at all.

@@ -1,0 +1,32 @@
+"""Figures that a notebook shows once and a program saves. Imported where a figure is drawn: it needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+
+from ..bench.style import LIGHT, Drawing, Theme, themed
+from ..errors import InputError
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise InputError("pictures need matplotlib, which is not installed: pip install 'lowmem-fold[viz]'") from error
+
+__all__ = ["ShownFigure", "drawn"]
+
+
+class ShownFigure(Figure):
+    """A figure of matplotlib that pyplot knows nothing of: it is shown where it is a cell's result, and only there."""
+
+    def _repr_png_(self) -> bytes:
+        with io.BytesIO() as file:
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+
+def drawn(draw: Drawing, theme: Theme = LIGHT) -> ShownFigure:
+    """The figure that `draw(figure, theme)` fills."""
+    with themed(theme):
+        figure = ShownFigure(layout="constrained")
+        draw(figure, theme)
+    return figure

@@ -1,0 +1,118 @@
+"""Still pictures of structures by matplotlib alone: a shaded ribbon, coloured by pLDDT, drawn from back to front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bench.style import Theme
+from ..errors import InputError
+from ..residues import ATOM_ORDER
+from .bands import BANDS, band_colors
+from .ribbon import Mesh, ribbon
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..prediction import Prediction
+
+__all__ = ["draw_ribbon", "draw_structure", "orientation"]
+
+_CA = ATOM_ORDER["CA"]
+_LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])
+_HALFWAY = (_LIGHT + np.array([0, 0, 1])) / np.linalg.norm(_LIGHT + np.array([0, 0, 1]))  # between light and eye
+_AMBIENT, _SHINE, _HARDNESS = 0.55, 0.35, 24
+_HAZE = 0.45  # how much of the page's colour the furthest part takes
+_OUTLINE, _BEHIND = 0.3, 0.9  # share of the colour that an outline keeps; Angstrom that it lies behind
+_MARGIN = 2.5  # Angstrom
+_MOST_QUADS = 120_000  # more take many seconds, and are smaller than a pixel
+
+
+def draw_structure(prediction: Prediction, figure: Figure, theme: Theme) -> None:
+    """The ribbon with a legend of the bands, and what the prediction says of itself.
+
+    Raises
+    ------
+    InputError
+        No residue has a place.
+    """
+    figure.set_size_inches(6.4, 5.2)
+    axes = figure.subplots()
+    turned = orientation(prediction.positions, prediction.atom_mask)
+    colors = np.array([_rgb(color) for color in band_colors(prediction.plddt)])
+    samples = int(np.clip(_MOST_QUADS / (12 * prediction.length), 2, 8))
+    mesh = ribbon(prediction.positions @ turned.T, prediction.atom_mask, prediction.chain_index, samples)
+    if not len(mesh.residue):
+        raise InputError(f"{prediction.id}: no two residues that follow each other have N, CA and C; nothing to draw.")
+    draw_ribbon(axes, theme, mesh, colors)
+    _draw_legend(figure, theme)
+    several = f", {len(prediction.chains)} chains" if len(prediction.chains) > 1 else ""
+    said = f"{prediction.length} residues{several}, mean pLDDT {prediction.mean_plddt:.1f}, pTM {prediction.ptm:.2f}"
+    axes.set_title(f"{prediction.id}\n{said}", loc="left")
+
+
+def orientation(positions: np.ndarray, atom_mask: np.ndarray) -> np.ndarray:
+    """The rotation, shape (3, 3), that lays a structure's longest extent along x and looks along its shortest.
+
+    Its hand is kept. Rows are the principal axes of the CA atoms; each points to the side where its third moment is
+    positive, so that a structure is drawn the same however it came to lie.
+    """
+    ca = np.asarray(positions, dtype=np.float64)[atom_mask[:, _CA], _CA]
+    ca = ca[np.isfinite(ca).all(axis=1)]
+    if len(ca) < 3:
+        return np.eye(3)
+    ca = ca - ca.mean(axis=0)
+    axes = np.linalg.svd(ca, full_matrices=True)[2]
+    axes[((ca @ axes.T) ** 3).sum(axis=0) < 0] *= -1
+    return np.stack([axes[0], axes[1], np.cross(axes[0], axes[1])])
+
+
+def draw_ribbon(axes: Axes, theme: Theme, mesh: Mesh, colors: np.ndarray) -> None:
+    """The mesh as seen from +z, the far parts first.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        x to the right, y upwards.
+    colors : ndarray, shape=(L, 3)
+        Red, green and blue, 0 to 1, of each residue.
+    """
+    from matplotlib.collections import PolyCollection
+
+    seen = mesh.normals[:, 2] > 0
+    corners, depth = mesh.corners[seen], mesh.corners[seen].mean(axis=1)[:, 2]
+    shaded = _shaded(colors[mesh.residue[seen]], mesh.normals[seen], depth, np.array(_rgb(theme.page)))
+    # Every quadrilateral again, dark, larger and a little further back: what is seen of these are the outlines.
+    order = np.argsort(np.concatenate([depth - _BEHIND, depth]), kind="stable")
+    faces = np.concatenate([_OUTLINE * shaded, shaded])[order]
+    widths = np.repeat([1.6, 0.4], len(depth))[order]
+    places: Any = np.concatenate([corners, corners])[order][..., :2]
+    axes.add_collection(PolyCollection(places, facecolors=faces, edgecolors=faces, linewidths=widths), autolim=False)
+    low, high = corners[..., :2].min(axis=(0, 1)) - _MARGIN, corners[..., :2].max(axis=(0, 1)) + _MARGIN
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axes.axis("off")
+
+
+def _shaded(colors: np.ndarray, normals: np.ndarray, depth: np.ndarray, page: np.ndarray) -> np.ndarray:
+    """Lambert's law with ambient light and a highlight (Phong), then haze with the distance; shape (Q, 3)."""
+    facing = np.clip(normals @ _LIGHT, 0, 1)
+    shine = _SHINE * np.clip(normals @ _HALFWAY, 0, 1) ** _HARDNESS
+    lit = colors * (_AMBIENT + (1 - _AMBIENT) * facing)[:, None]
+    lit = lit + (1 - lit) * shine[:, None]
+    far = _HAZE * (depth.max() - depth) / max(float(np.ptp(depth)), 1e-9)
+    return lit * (1 - far[:, None]) + page * far[:, None]
+
+
+def _draw_legend(figure: Figure, theme: Theme) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor=band.color, label=f"{band.name} ({band.label})") for band in BANDS]
+    style: dict[str, Any] = {"ncols": len(BANDS), "handlelength": 1, "handleheight": 1, "columnspacing": 1.2}
+    legend = figure.legend(handles=patches, loc="outside lower left", title="pLDDT", alignment="left", **style)
+    legend.get_title().set_color(theme.text)
+
+
+def _rgb(color: str) -> list[float]:
+    return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]

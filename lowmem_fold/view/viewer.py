@@ -1,0 +1,90 @@
+"""Structures in a notebook that can be turned: py3Dmol's viewer, coloured by the bands of pLDDT."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from .bands import BANDS, Band, band_index
+
+if TYPE_CHECKING:
+    from ..prediction import Prediction
+
+__all__ = ["add_colored", "add_legend", "new_viewer", "residue_ranges", "view_prediction"]
+
+_LEGEND_STEP = 24  # pixels
+
+
+def view_prediction(prediction: Prediction) -> Any:
+    """A cartoon coloured by pLDDT, with a legend: the `py3Dmol.view`, which a notebook shows.
+
+    Raises
+    ------
+    InputError
+        py3Dmol is not installed.
+    LowmemFoldError
+        Coordinates or pLDDT are not finite.
+    """
+    viewer = new_viewer()
+    add_colored(viewer, 0, prediction, band_index(prediction.plddt), [band.color for band in BANDS])
+    add_legend(viewer, BANDS)
+    viewer.zoomTo()
+    return viewer
+
+
+def new_viewer() -> Any:
+    """An empty `py3Dmol.view`, without which InputError says how to get it."""
+    try:
+        import py3Dmol
+    except ImportError as error:
+        raise InputError("views need py3Dmol, which is not installed: pip install 'lowmem-fold[viz]'") from error
+    return py3Dmol.view(width=640, height=480)
+
+
+def add_colored(viewer: Any, model: int, prediction: Prediction, kinds: np.ndarray, colors: list[str]) -> None:
+    """Add the structure as the viewer's model of this number, each residue in the colour of its kind, shape (L,)."""
+    try:
+        viewer.addModel(prediction.to_pdb(), "pdb")
+    except InputError:  # more than its columns hold
+        viewer.addModel(prediction.to_cif(), "cif")
+    for kind, color in enumerate(colors):
+        for chain, name in enumerate(prediction.chain_ids):
+            numbers = prediction.residue_number[(prediction.chain_index == chain) & (kinds == kind)]
+            if len(numbers):
+                chosen = {"model": model, "chain": name, "resi": residue_ranges(numbers)}
+                viewer.setStyle(chosen, {"cartoon": {"color": color, "arrows": True}})
+
+
+def add_legend(viewer: Any, bands: Iterable[Band]) -> None:
+    """The bands with their colours in the upper left corner."""
+    for place, band in enumerate(bands):
+        viewer.addLabel(
+            f"{band.name} ({band.label})",
+            {
+                "position": {"x": 8, "y": 8 + _LEGEND_STEP * place, "z": 0},
+                "useScreen": True,
+                "inFront": True,
+                "fontSize": 12,
+                "fontColor": "white" if _is_dark(band.color) else "black",
+                "backgroundColor": band.color,
+                "backgroundOpacity": 1.0,
+            },
+        )
+
+
+def residue_ranges(numbers: np.ndarray) -> list[str]:
+    """Ascending residue numbers as the viewer selects them: 1, 2, 3, 7 are `1-3` and `7`."""
+    return [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in _runs(numbers)]
+
+
+def _runs(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    yield from np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+
+
+def _is_dark(color: str) -> bool:
+    """By the weights of ITU-R BT.601."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 128
