@@ -16,7 +16,8 @@ from typing import Any
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
-from lowmem_fold.planning import cards, plan
+from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
+from lowmem_fold.planning import cards, plan, reserve
 from lowmem_fold.run.options import DEFAULT_MODEL
 from plots import memory
 
@@ -29,9 +30,9 @@ STOCK_ON_A_T4 = ("fp16", "chunk_size 64")
 DRAWN = (128, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 MEASURED = (("fp32", 64), ("fp32", 192), ("int8", 192), ("bnb-nf4", 192), ("pair=fp16", 192))
 RESERVE = {
-    "cuda_context_bytes": plan.CUDA_CONTEXT_BYTES,
-    "cuda_workspace_bytes": plan.CUDA_WORKSPACE_BYTES,
-    "cuda_rounding": plan.CUDA_ROUNDING,
+    "cuda_context_bytes": CUDA_CONTEXT_BYTES,
+    "cuda_workspace_bytes": reserve.CUDA_WORKSPACE_BYTES,
+    "cuda_rounding": reserve.CUDA_ROUNDING,
 }
 
 
@@ -120,14 +121,14 @@ def text(measurements: Sequence[Measurement]) -> str:
         for m in found
         if m.requested["code"] == STOCK and (m.requested["precision"], m.requested["placement"]) == STOCK_ON_A_T4
     )
-    reserve = (
-        f"{plan.CUDA_CONTEXT_BYTES / 2**30:.1f} GiB for CUDA's context, {plan.CUDA_WORKSPACE_BYTES // 2**20} MiB of"
-        f" workspace and {plan.CUDA_ROUNDING:.0%} for the allocator"
+    beside = (
+        f"{CUDA_CONTEXT_BYTES / 2**30:.1f} GiB for CUDA's context, {reserve.CUDA_WORKSPACE_BYTES // 2**20} MiB of"
+        f" workspace and {reserve.CUDA_ROUNDING:.0%} for the allocator"
     )
     notes = [
         "Two numbers: with all weights on the card, and with streamed ones; `-` is what does not fit at any length.",
         "Planned, not measured on such cards: the peak of all tensors has to fit, and besides it, by assumption,",
-        f"{reserve}.",
+        f"{beside}.",
         "Stock transformers is weighed by the same ruler, with the same reserve: users of a free 16 GB T4 report that",
         f"it ends near 900 residues, and {on_a_t4} are planned. On a CPU the planned peak of the activations of",
         f"resident models is within {max(errors):.1%} of what the allocator tells ({len(errors)} configurations).",

@@ -89,7 +89,7 @@ def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = 
     InputError
         There is no such card here, or nothing fits.
     """
-    from ..planning.plan import device_here
+    from ..devices import device_here
     from .peers import PEERS
 
     if not device.startswith("cuda") or device_here(device) is None:
@@ -109,7 +109,7 @@ def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = 
 
 def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = None) -> list[Configuration]:
     """Every peer, and ours in every precision and placement, at every length: hours at full size."""
-    from ..planning.plan import device_here
+    from ..devices import device_here
     from .peers import PEERS
 
     here = device_here(device)

@@ -213,7 +213,7 @@ class _Verification:
         """Stock's weights and activations, in what is free now."""
         from ..memory.budget import format_memory
         from ..planning.cards import stock_bytes
-        from ..planning.plan import reserve_bytes
+        from ..planning.reserve import reserve_bytes
 
         self._tell("looking what fits into memory")
         plans = self._planner("fp32").plans(self._longest, presets=False)

@@ -149,7 +149,7 @@ def _of_preset(arguments: argparse.Namespace, others: list[str]) -> list[Configu
     models = arguments.models or [preset.model]
     if len(models) > 1:
         raise InputError(f"--preset {arguments.preset} measures one model; {len(models)} are named")
-    from ..planning.plan import device_here
+    from ..devices import device_here
 
     device = arguments.device or preset.device
     return preset.configurations(models[0], device_here(device) or device, arguments.memory)
@@ -165,7 +165,7 @@ def _check_codes(codes: Sequence[str]) -> None:
 
 def _here(device: str) -> str:
     """The device of this name, `auto` decided."""
-    from ..planning.plan import device_here
+    from ..devices import device_here
 
     Configuration(device=device)  # checks the name
     found = device_here(device)

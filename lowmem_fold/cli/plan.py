@@ -95,7 +95,8 @@ def _records(arguments: argparse.Namespace) -> Sequence[Record]:
 
 
 def _planner(arguments: argparse.Namespace) -> Planner:
-    from ..planning.plan import Planner, device_here
+    from ..devices import device_here, find_device
+    from ..planning.plan import Planner
 
     if arguments.calibrate:
         from ..planning.calibration import calibrate
@@ -103,8 +104,6 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         device = device_here(arguments.device)
         if device is None:
             raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
-        from ..devices import find_device
-
         find_device(device)
         print(f"lowmem-fold: measuring {device}, about 10 seconds", file=sys.stderr)
         calibrate(device)

@@ -16,7 +16,8 @@ import numpy as np
 from ..cache import read_json, write_json
 from ..run.options import DEFAULT_MODEL
 from .facts import PHASES, Facts, FactSource, digest
-from .plan import longest, reserve_bytes
+from .longest import longest
+from .reserve import reserve_bytes
 
 __all__ = ["CARDS_GB", "LENGTHS", "PRECISIONS", "STOCK", "Longest", "longest_proteins", "stock_bytes"]
 

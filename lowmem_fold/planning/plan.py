@@ -10,42 +10,27 @@ A budget has to hold the peak of torch's tensors, weights included, and a reserv
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+from ..devices import device_here, named_device
 from ..errors import InputError
 from ..memory.budget import format_memory, parse_memory
 from ..memory.capacity import cuda_capacity, host_capacity
-from ..memory.limit import CUDA_CONTEXT_BYTES
 from ..precision import PRESETS, Precision, parse_precision
 from ..run.options import DEFAULT_MODEL, RunOptions
-from ..versions import installed_version
 from .calibration import cached
 from .facts import PHASES, Facts, FactSource, Placed
+from .longest import longest
+from .reserve import reserve_bytes
 
 if TYPE_CHECKING:
     from ..residency import WeightLayout
     from .seconds import Seconds
 
-__all__ = ["Plan", "Planner", "Plans", "device_here", "longest", "plan", "reserve_bytes"]
-
-CUDA_WORKSPACE_BYTES = 32 * 2**20
-"""cuBLAS's workspace on Hopper, which torch takes from its own allocator; earlier cards get a quarter. From torch's
-documentation of CUBLAS_WORKSPACE_CONFIG, not measured."""
-CUDA_ROUNDING = 0.02
-"""Share of the peak that the allocator may hold in parts of blocks that nothing fits into. An assumption."""
-PROCESS_BYTES = 300 * 2**20
-"""Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
-measured, 0.27 GiB with torch 2.13 on Linux. What the C library keeps of freed blocks may come on top."""
-
-_CUDA_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's driver, AMD's, and that of WSL
-
-STEP = 10
-"""The longest protein is found to this many residues."""
+__all__ = ["Plan", "Planner", "Plans", "plan"]
 
 
 @dataclass(frozen=True)
@@ -201,7 +186,7 @@ class Planner:
         self._memory = None if memory is None else parse_memory(memory)
         self._host_memory = None if host_memory is None else parse_memory(host_memory)
         self._placement = placement
-        self._device = _device(device)
+        self._device = named_device(device)
         self._num_recycles = num_recycles
         self._source = FactSource(str(model), self._device.partition(":")[0], num_recycles)
         self.precision = str(self._source.asked_precision(precision))
@@ -334,65 +319,6 @@ class Planner:
         weighed = self._weighed(length, [precision])
         possible = (each for each in weighed if each.possible and self._placement in (None, each.placement))
         return min((each.needed_bytes for each in possible), default=math.inf)
-
-
-def longest(needed: Callable[[int], float], budget: int) -> int:
-    """Most residues, a multiple of STEP, whose bytes `needed(length)` a budget holds; 0 if it holds not even STEP.
-
-    Bytes grow with the length, and nearly with its square: the next guess is where that law, through the two lengths
-    that bracket the limit, meets the budget.
-    """
-    low, high = 1, 100
-    at_low, at_high = needed(low * STEP), needed(high * STEP)
-    if at_low > budget:
-        return 0
-    while at_high <= budget:
-        low, at_low = high, at_high
-        high *= 2
-        at_high = needed(high * STEP)
-    while high - low > 1:
-        share = (budget - at_low) / (at_high - at_low)
-        guess = int((low**2 + share * (high**2 - low**2)) ** 0.5)
-        middle = min(max(guess, low + 1), high - 1)
-        at_middle = needed(middle * STEP)
-        if at_middle <= budget:
-            low, at_low = middle, at_middle
-        else:
-            high, at_high = middle, at_middle
-    return low * STEP
-
-
-def reserve_bytes(device: str, peak_bytes: int) -> int:
-    """What a budget has to hold besides the peak of all tensors: on CUDA its context, workspaces of its libraries and
-    what the allocator cannot use of its blocks; else the process itself."""
-    if device.startswith("cuda"):
-        return CUDA_CONTEXT_BYTES + CUDA_WORKSPACE_BYTES + int(CUDA_ROUNDING * peak_bytes)
-    return PROCESS_BYTES
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if _has_cuda() else "cpu"
-
-
-def device_here(name: str) -> str | None:
-    """The device of this name, `auto` decided; None of a card where there is none."""
-    device = _device(name)
-    if device == "mps":
-        return device if sys.platform == "darwin" else None
-    return device if not device.startswith("cuda") or _has_cuda() else None
-
-
-def _has_cuda() -> bool:
-    """Without torch where it can be told: importing it takes longer than a plan from the cache."""
-    if sys.platform == "darwin" or (installed_version("torch") or "").endswith("+cpu"):
-        return False
-    if sys.platform == "linux" and not any(Path(node).exists() for node in _CUDA_NODES):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _free_bytes(device: str) -> int | None:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lowmem_fold import devices
 from lowmem_fold.bench import meters, presets
 from lowmem_fold.bench.configuration import OURS, Configuration
 from lowmem_fold.bench.peers import PEERS
@@ -53,7 +54,7 @@ class FakePlanner:
 
 def with_card(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(plan, "Planner", FakePlanner)
-    monkeypatch.setattr(plan, "device_here", lambda name: name)
+    monkeypatch.setattr(devices, "device_here", lambda name: name)
     monkeypatch.setattr(meters, "free_before_context", lambda name: free)
 
 
@@ -81,7 +82,7 @@ def test_a_budget_takes_the_place_of_what_is_free(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_card_without_a_card(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
-    monkeypatch.setattr(plan, "device_here", lambda name: None if name == "cuda" else name)
+    monkeypatch.setattr(devices, "device_here", lambda name: None if name == "cuda" else name)
     with pytest.raises(InputError, match="try --preset quick"):
         card(device=device)
 

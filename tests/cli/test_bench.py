@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from lowmem_fold import devices
 from lowmem_fold.bench import report, sweep
 from lowmem_fold.bench.configuration import OURS
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.cli import bench
 from lowmem_fold.cli.main import main
-from lowmem_fold.planning import plan
 from tests.bench.fake_child import FAILED, OK, OOM
 
 REPOSITORY = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatc
 def test_mistakes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], text: str
 ) -> None:
-    monkeypatch.setattr(plan, "_has_cuda", lambda: False)
+    monkeypatch.setattr(devices, "_has_cuda", lambda: False)
     assert run(*arguments) == 2
     assert text in capsys.readouterr().err
 

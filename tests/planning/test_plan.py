@@ -15,7 +15,9 @@ from lowmem_fold.loader import load_model
 from lowmem_fold.planning import facts as facts_module
 from lowmem_fold.planning.activations import Skeleton
 from lowmem_fold.planning.facts import FactSource
-from lowmem_fold.planning.plan import Plan, Plans, longest, reserve_bytes
+from lowmem_fold.planning.longest import longest
+from lowmem_fold.planning.plan import Plan, Plans
+from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import PRESETS, Precision, parse_precision
 from lowmem_fold.residency import PLACEMENTS, weight_layout
 

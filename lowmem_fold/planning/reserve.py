@@ -1,0 +1,24 @@
+"""What a budget has to hold beside tensors."""
+
+from __future__ import annotations
+
+from ..memory.limit import CUDA_CONTEXT_BYTES
+
+__all__ = ["reserve_bytes"]
+
+CUDA_WORKSPACE_BYTES = 32 * 2**20
+"""cuBLAS's workspace on Hopper, which torch takes from its own allocator; earlier cards get a quarter. From torch's
+documentation of CUBLAS_WORKSPACE_CONFIG, not measured."""
+CUDA_ROUNDING = 0.02
+"""Share of the peak that the allocator may hold in parts of blocks that nothing fits into. An assumption."""
+PROCESS_BYTES = 300 * 2**20
+"""Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
+measured, 0.27 GiB with torch 2.13 on Linux. What the C library keeps of freed blocks may come on top."""
+
+
+def reserve_bytes(device: str, peak_bytes: int) -> int:
+    """What a budget has to hold besides the peak of all tensors: on CUDA its context, workspaces of its libraries and
+    what the allocator cannot use of its blocks; else the process itself."""
+    if device.startswith("cuda"):
+        return CUDA_CONTEXT_BYTES + CUDA_WORKSPACE_BYTES + int(CUDA_ROUNDING * peak_bytes)
+    return PROCESS_BYTES
