@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .precision import PARTS, part_of
+from .architecture import architecture_of
 from .quantization.stored import StoredLinear
 
 __all__ = ["inventory", "weight_tensors"]
@@ -31,11 +31,13 @@ def inventory(model: nn.Module) -> dict[str, dict[str, Any]]:
 
     Weights count as in full precision, biases included; what a format adds (scales, codebooks) is in its bytes.
     """
-    found: dict[str, dict[str, Any]] = {part: {"weights": 0, "bytes": 0, "formats": {}} for part in (*PARTS, "total")}
+    architecture = architecture_of(model)
+    parts = (*architecture.parts, "total")
+    found: dict[str, dict[str, Any]] = {part: {"weights": 0, "bytes": 0, "formats": {}} for part in parts}
     for name, module, tensors in weight_tensors(model):
         count, size = _weights(module, tensors), sum(t.nbytes for t in tensors.values())
         kind = module.format if isinstance(module, StoredLinear) else _NAMES[next(iter(tensors.values())).dtype]
-        for part in (part_of(name), "total"):
+        for part in (architecture.part_of(name), "total"):
             found[part]["weights"] += count
             found[part]["bytes"] += size
             formats = found[part]["formats"]

@@ -7,37 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .architecture import ESMFOLD, Architecture
 from .checkpoint import Checkpoint
 from .errors import InputError, ModelError, first_line
 from .memory.heap import large_blocks_returned
-from .precision import Part, Precision, part_of
+from .precision import Part, Precision
 from .quantization.formats import DTYPES, FORMATS
 from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
 
-if TYPE_CHECKING:
-    from transformers import EsmConfig, EsmForProteinFolding
-
 __all__ = ["Building", "load_model", "planned_model"]
 
-# Parts of ESM-2 that folding never runs; published checkpoints lack some.
-_UNUSED = ("esm.contact_head.",)
 # Buffers that are computed, which checkpoints may hold.
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
-# What ESM-2 has in other tasks.
-_OTHER_TASKS = ("esm.pooler.", "esm.embeddings.position_embeddings.")
 Kind = tuple[tuple[int, ...], torch.dtype | None]
 _NAMED = 3
 """Tensors that an error lists."""
 
 
-def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.device) -> EsmForProteinFolding:
+def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.device) -> Any:
     """The model on a device, for inference.
 
     Parameters
@@ -58,7 +54,7 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
     return building.model
 
 
-def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProteinFolding:
+def planned_model(checkpoint: Checkpoint, precision: Precision, architecture: Architecture = ESMFOLD) -> Any:
     """The model as `load_model` would make it, without any bytes (on the meta device): `inventory` counts them.
 
     Parameters
@@ -73,7 +69,7 @@ def planned_model(checkpoint: Checkpoint, precision: Precision) -> EsmForProtein
     ModelError
         The configuration cannot be read.
     """
-    building = Building(checkpoint, precision)
+    building = Building(checkpoint, precision, architecture)
     building.plan()
     return building.model
 
@@ -83,22 +79,24 @@ class Building:
 
     Attributes
     ----------
-    model : EsmForProteinFolding
-        For inference; buffers are there, in float32.
+    model : transformers.PreTrainedModel
+        The architecture's container, for inference; buffers are there, in float32.
     """
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision) -> None:
-        self._checkpoint = checkpoint
-        self.model = _empty_model(checkpoint).eval().requires_grad_(False)
+    def __init__(self, checkpoint: Checkpoint, precision: Precision, architecture: Architecture = ESMFOLD) -> None:
+        self._checkpoint, self._architecture = checkpoint, architecture
+        self.model = _empty_model(checkpoint, architecture).eval().requires_grad_(False)
         linears = (name for name, module in self.model.named_modules() if isinstance(module, nn.Linear))
         precision.check_globs(linears)
-        self._wanted = {name: _wanted(name, module, precision) for name, module in self.model.named_modules()}
+        self._wanted = {
+            name: _wanted(name, module, precision, architecture) for name, module in self.model.named_modules()
+        }
         _check_widths(self.model, self._wanted)
 
     def open(self) -> WeightFiles:
         """The files, which hold all tensors that the model is made of, and no others."""
-        files = WeightFiles(self._checkpoint.path)
-        _check(files, self.model, self._wanted)
+        files = _opened(self._checkpoint, self._architecture, self.model)
+        _check(files, self.model, self._wanted, self._architecture)
         return files
 
     def plan(self, prefix: str = "") -> None:
@@ -138,34 +136,71 @@ def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
 
 
-def _empty_model(checkpoint: Checkpoint) -> EsmForProteinFolding:
+def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
     """The model without its weights; buffers are there, in float32."""
+    import transformers
     from accelerate import init_empty_weights
-    from transformers import EsmConfig, EsmForProteinFolding
 
+    container = getattr(transformers, architecture.container, None)
+    if container is None:
+        raise ModelError(
+            f"transformers {transformers.__version__} has no {architecture.container}, and {architecture.kind} is held"
+            " by it: pip install -U transformers"
+        )
     with _quiet_transformers():
         try:
-            config: EsmConfig = EsmConfig.from_pretrained(checkpoint.path)
-            config.esmfold_config.fp16_esm = False  # else the stem's buffers are in half precision
+            config = container.config_class.from_pretrained(checkpoint.path)
+            if getattr(config, "esmfold_config", None):
+                config.esmfold_config.fp16_esm = False  # else the stem's buffers are in half precision
             with init_empty_weights(include_buffers=False):
-                return EsmForProteinFolding(config)
+                model = container(config)
         except Exception as error:  # each version of transformers raises its own
             raise ModelError(f"{checkpoint.path}/config.json: {first_line(error)}") from error
+    model.architecture = architecture
+    _shape(model, checkpoint, architecture)
+    return model
 
 
-def _wanted(name: str, module: nn.Module, precision: Precision) -> Part | torch.dtype:
+def _shape(model: nn.Module, checkpoint: Checkpoint, architecture: Architecture) -> None:
+    """Take out what is not run, and the head if the files have none."""
+    for name in architecture.dropped:
+        _replace(model, name, None)
+    head = architecture.head
+    if head is not None and not any(_under(name, head) for name in WeightFiles(checkpoint.path)):
+        _replace(model, head.partition(".")[0], None)
+    if architecture.prepare is not None:
+        architecture.prepare(model)
+
+
+def _opened(checkpoint: Checkpoint, architecture: Architecture, model: nn.Module) -> WeightFiles:
+    """The files, with the names of the model: those of the language model alone lack its prefix."""
+    base = architecture.base
+    children = {name for name, _ in model.get_submodule(base).named_children()}
+    own = {name for name, _ in model.named_parameters()}
+    same = {name: other for pair in architecture.same for name, other in (pair, pair[::-1]) if name in own}
+    return WeightFiles(
+        checkpoint.path, lambda name: f"{base}.{name}" if name.partition(".")[0] in children else name, same
+    )
+
+
+def _wanted(name: str, module: nn.Module, precision: Precision, architecture: Architecture) -> Part | torch.dtype:
     """How a module's weights are kept: as a part's policy says, or as they are in this dtype."""
-    part = part_of(name)
-    flow = _flow(part, precision)
-    if not isinstance(module, nn.Linear) or f"{name}.".startswith(_UNUSED):
+    part = architecture.part_of(name)
+    flow = _flow(part, precision, architecture)
+    head = architecture.head is not None and _under(name, architecture.head)
+    if not isinstance(module, nn.Linear) or head or f"{name}.".startswith(architecture.unread):
         return flow
-    policy = precision.of_linear(name)
+    policy = precision.of_linear(name, part)
+    if policy.compute == "fp16" and any(fnmatchcase(name, glob) for glob in architecture.full_range):
+        policy = replace(policy, compute="fp32")
     return flow if DTYPES.get(policy.weights) == DTYPES[policy.compute or "fp32"] == flow else policy
 
 
-def _flow(part: str, precision: Precision) -> torch.dtype:
+def _flow(part: str, precision: Precision, architecture: Architecture) -> torch.dtype:
     """The dtype of the activations: the stem's run in what it computes in, the trunk's streams are float32."""
-    return DTYPES[precision.stem.compute or "fp32"] if part == "stem" else torch.float32
+    if part != "stem" or architecture.float32_states:
+        return torch.float32
+    return DTYPES[precision.stem.compute or "fp32"]
 
 
 def _expected(name: str, module: nn.Module, wanted: Part | torch.dtype, files: WeightFiles) -> dict[str, Kind]:
@@ -177,7 +212,7 @@ def _expected(name: str, module: nn.Module, wanted: Part | torch.dtype, files: W
         del kinds[f"{prefix}weight"]
         layout = FORMATS[wanted.weights].tensors(module.out_features, module.in_features)
         kinds |= {prefix + key: kind for key, kind in layout.items()}
-    return {key: kind for key, kind in kinds.items() if not key.startswith(_UNUSED)}
+    return kinds
 
 
 def _check_widths(model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
@@ -189,19 +224,22 @@ def _check_widths(model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) ->
                 raise InputError(f"precision {policy.weights}: {name}: {reason}")
 
 
-def _check(files: WeightFiles, model: nn.Module, wanted: Mapping[str, Part | torch.dtype]) -> None:
+def _check(
+    files: WeightFiles, model: nn.Module, wanted: Mapping[str, Part | torch.dtype], architecture: Architecture
+) -> None:
     """Every tensor is there, is what it should be, and is known."""
     expected: dict[str, Kind] = {}
     for name, module in model.named_modules():
-        expected |= _expected(name, module, wanted[name], files)
+        kinds = _expected(name, module, wanted[name], files).items()
+        expected |= {key: kind for key, kind in kinds if not key.startswith(architecture.unread)}
     problems = [f"{name} is missing" for name in expected if name not in files]
     for name, (shape, dtype) in expected.items():
         if name in files:
             problems += _differences(name, files, shape, dtype)
     problems += [
-        f"{name} in {files.file_of(name).name} is no tensor of an ESMFold"
+        f"{name} in {files.file_of(name).name} is no tensor of {architecture.kind}"
         for name in files
-        if name not in expected and not _known(name)
+        if name not in expected and not _known(name, architecture)
     ]
     if problems:
         more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
@@ -217,8 +255,10 @@ def _differences(name: str, files: WeightFiles, shape: tuple[int, ...], dtype: t
         yield f"{name} is {found.dtype} {place}, not {dtype or 'of floating point'}"
 
 
-def _known(name: str) -> bool:
-    return name.endswith(_COMPUTED) or name.startswith((*_UNUSED, *_OTHER_TASKS))
+def _known(name: str, architecture: Architecture) -> bool:
+    if name.endswith(_COMPUTED) or name.startswith((*architecture.unread, *architecture.other_tasks)):
+        return True
+    return architecture.foreign and not any(_under(name, own) for own in (architecture.base, architecture.head) if own)
 
 
 def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFiles) -> StoredLinear:
@@ -233,7 +273,7 @@ def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFile
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+def _replace(model: nn.Module, name: str, module: nn.Module | None) -> None:
     parent, _, last = name.rpartition(".")
     setattr(model.get_submodule(parent), last, module)
 
@@ -249,7 +289,8 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
             value = torch.zeros(empty.shape, dtype=dtype, device=device)
         setattr(module, key, nn.Parameter(value, requires_grad=False))
     for key, buffer in list(module.named_buffers(recurse=False)):
-        setattr(module, key, _as_trained(name, key, buffer, files).to(device))
+        computed = key in module._non_persistent_buffers_set
+        setattr(module, key, (buffer if computed else _as_trained(name, key, buffer, files)).to(device))
 
 
 def _as_trained(name: str, key: str, buffer: Tensor, files: WeightFiles) -> Tensor:

@@ -98,10 +98,11 @@ class Precision:
             if not any(fnmatchcase(name, glob) for name in names):
                 raise InputError(f"precision {self}: {glob} matches no linear layer, such as {names[0]}")
 
-    def of_linear(self, module: str) -> Part:
-        """The policy of a linear layer, by its name in the model."""
+    def of_linear(self, module: str, part: str | None = None) -> Part:
+        """The policy of a linear layer, by its name in the model. part: that which it belongs to; by default as
+        `part_of` has it of ESMFold."""
         chosen = not self.include or _matches(module, self.include)
-        return self.part(part_of(module)) if chosen and not _matches(module, self.exclude) else Part()
+        return self.part(part or part_of(module)) if chosen and not _matches(module, self.exclude) else Part()
 
     def __str__(self) -> str:
         """The name of the preset, or what differs from fp32, as `parse_precision` reads it."""

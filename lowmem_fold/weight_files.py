@@ -28,6 +28,10 @@ class WeightFiles:
     ----------
     folder : Path
         A model in Hugging Face layout. Safetensors are preferred where both kinds lie there.
+    renamed : callable, optional
+        The model's name of a tensor, of the file's.
+    same : mapping of str to str, optional
+        Tensors that may be held under another name alone, and that name.
 
     Raises
     ------
@@ -35,12 +39,18 @@ class WeightFiles:
         A file is missing, damaged or cut short, by name.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(
+        self, folder: Path, renamed: Callable[[str], str] | None = None, same: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self._places: dict[str, tuple[Path, Read]] = {}
         for file in _files(folder):
             for name, read in _tensors(file).items():
-                self._places[_renamed(name)] = (file, read)
+                name = _renamed(name)
+                self._places[renamed(name) if renamed else name] = (file, read)
+        for name, other in (same or {}).items():
+            if name not in self._places and other in self._places:
+                self._places[name] = self._places[other]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

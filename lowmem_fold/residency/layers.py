@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from .placements import stacks
 from .transport import Transport
 
 __all__ = ["Layers", "Residency", "ResidentLayers", "StagedLayers", "StreamedLayers"]
@@ -106,7 +107,8 @@ class StreamedLayers:
 
 
 class Residency:
-    """Both stacks of a model. `stem` and `trunk` begin a phase: the weights of the other one are let go of."""
+    """Both stacks of a model; of a language model the second is empty. `stem` and `trunk` begin a phase: the weights of
+    the other one are let go of."""
 
     def __init__(self, stem: Layers, trunk: Layers) -> None:
         self._stem, self._trunk = stem, trunk
@@ -114,7 +116,7 @@ class Residency:
     @classmethod
     def of(cls, model: nn.Module) -> Residency:
         """Of a model that has all its weights on its device."""
-        return cls(ResidentLayers(model.esm.encoder.layer), ResidentLayers(model.trunk.blocks))
+        return cls(*(ResidentLayers([module for _, module in stack]) for stack in stacks(model)))
 
     @property
     def waits_in(self) -> str:

@@ -1,7 +1,8 @@
 """The placements, which of them a model can have, and the bytes that each holds.
 
-A model has two stacks of layers: those of the stem and the blocks of the trunk. The rest (embeddings, structure
-module, heads) is 1 % of ESMFold v1 and always on the device.
+A folding model has two stacks of layers: those of the stem and the blocks of the trunk; a language model has the first
+alone, so that staged would be resident. The rest (embeddings, structure module, heads) is 1 % of ESMFold v1 and always
+on the device.
 
 | placement | on the device while the stem runs | while the trunk runs |
 |---|---|---|
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..architecture import architecture_of
 from ..inventory import weight_tensors
 from ..quantization.formats import DTYPES
 from ..quantization.stored import StoredLinear
@@ -90,7 +92,7 @@ def held_bytes(layout: WeightLayout, placement: str, device_type: str) -> Held:
     waiting = 0 if on_cpu else total - layout.fixed
     if placement == "staged":
         return Held(layout.fixed + sum(stem), layout.fixed + sum(trunk), waiting)
-    return Held(layout.fixed + 2 * max(stem), layout.fixed + 2 * max(trunk), waiting)
+    return Held(layout.fixed + 2 * max(stem), layout.fixed + 2 * max(trunk, default=0), waiting)
 
 
 def weight_layout(planned: nn.Module, files: WeightFiles | None = None) -> WeightLayout:
@@ -113,9 +115,7 @@ def weight_layout(planned: nn.Module, files: WeightFiles | None = None) -> Weigh
 
 def stacks(model: nn.Module) -> tuple[list[tuple[str, nn.Module]], list[tuple[str, nn.Module]]]:
     """Names and modules of the stem's layers and of the trunk's blocks."""
-    stem = [(f"esm.encoder.layer.{i}", layer) for i, layer in enumerate(model.esm.encoder.layer)]
-    trunk = [(f"trunk.blocks.{i}", block) for i, block in enumerate(model.trunk.blocks)]
-    return stem, trunk
+    return architecture_of(model).stacks(model)
 
 
 def layer_tensors(prefix: str, layer: nn.Module) -> Iterator[tuple[str, str, nn.Module, Tensor]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
 
+from ..architecture import ESMFOLD, Architecture
 from ..checkpoint import Checkpoint
 from ..errors import InputError
 from ..loader import Building
@@ -22,15 +23,17 @@ from .placements import held_bytes, refusal, stacks, waits_in_files, weight_layo
 from .sources import FileSource, HostSource, Source
 from .transport import CpuTransport, DeviceTransport
 
-if TYPE_CHECKING:
-    from transformers import EsmForProteinFolding
-
 __all__ = ["load_placed"]
 
 
 def load_placed(
-    checkpoint: Checkpoint, precision: Precision, device: torch.device, placement: str, host_bytes: int | None = None
-) -> tuple[EsmForProteinFolding, Residency]:
+    checkpoint: Checkpoint,
+    precision: Precision,
+    device: torch.device,
+    placement: str,
+    host_bytes: int | None = None,
+    architecture: Architecture = ESMFOLD,
+) -> tuple[Any, Residency]:
     """The model for inference, and what brings the weights of its stacks of layers.
 
     Parameters
@@ -48,7 +51,7 @@ def load_placed(
         As `load_model`; and where the model cannot have the placement.
     """
     with large_blocks_returned():
-        building = Building(checkpoint, precision)
+        building = Building(checkpoint, precision, architecture)
         files = building.open()
         if placement == "resident":
             building.fill(files, device)
