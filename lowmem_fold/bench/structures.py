@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
 
-__all__ = ["Structure", "read_backbones", "read_pdb", "read_pdb_folder"]
+__all__ = ["Structure", "read_atoms", "read_backbones", "read_pdb", "read_pdb_folder", "residue_arrays"]
 
 _LETTERS = {name: letter for letter, name in RESIDUE_NAMES.items()}
 _BACKBONE = [ATOM_ORDER[name] for name in ("N", "CA", "C")]
@@ -60,13 +61,19 @@ def read_pdb(path: str | Path) -> Structure:
     InputError
         When the file cannot be read or holds no residue.
     """
+    path = Path(path)
+    atoms = read_atoms(path)
+    if len(atoms) == 0:
+        raise InputError(f"{path}: no residue in this file")
+    sequence, positions, atom_mask = residue_arrays(atoms)
+    return Structure(path.name.removesuffix(".gz").removesuffix(".pdb"), sequence, positions, atom_mask)
+
+
+def residue_arrays(atoms: Any) -> tuple[str, np.ndarray, np.ndarray]:
+    """Sequence, positions and mask, as a `Structure` has them, of a biotite ``AtomArray``."""
     import biotite.structure as struc
 
-    path = Path(path)
-    atoms = _read_atoms(path)
     starts = struc.get_residue_starts(atoms)
-    if len(starts) == 0:
-        raise InputError(f"{path}: no residue in this file")
     sequence = "".join(_LETTERS.get(name, "X") for name in atoms.res_name[starts])
     residue = np.searchsorted(starts, np.arange(len(atoms)), side="right") - 1
     slot = np.array([ATOM_ORDER.get(name, -1) for name in atoms.atom_name])
@@ -75,7 +82,7 @@ def read_pdb(path: str | Path) -> Structure:
     atom_mask = np.zeros((len(starts), NUM_ATOMS), dtype=bool)
     positions[residue[known], slot[known]] = atoms.coord[known]
     atom_mask[residue[known], slot[known]] = True
-    return Structure(path.name.removesuffix(".gz").removesuffix(".pdb"), sequence, positions, atom_mask)
+    return sequence, positions, atom_mask
 
 
 def read_pdb_folder(folder: str | Path) -> list[Structure]:
@@ -118,15 +125,26 @@ def _backbone(deltas: np.ndarray) -> np.ndarray:
     return (atoms * _DELTA_ANGSTROM).astype(np.float32)
 
 
-def _read_atoms(path: Path):  # type: ignore[no-untyped-def]  # biotite's AtomArray, which is not imported up here
-    from biotite.structure.io import pdb
+def read_atoms(path: Path) -> Any:
+    """The first model of a PDB file, or of an mmCIF file where the name ends in .cif: an ``AtomArray`` of biotite.
+
+    It has the annotation ``b_factor``. Chains are named and residues numbered as the authors did.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    from biotite.structure.io import pdb, pdbx
 
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("ascii")
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
         with warnings.catch_warnings():
             # The element column is empty in many files, and only the atoms' names are used here.
             warnings.filterwarnings("ignore", message=".* elements were guessed from atom name")
-            return pdb.PDBFile.read(io.StringIO(text)).get_structure(model=1)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a PDB file: {error}") from error
+            if path.name.removesuffix(".gz").endswith(".cif"):
+                return pdbx.get_structure(pdbx.CIFFile.read(io.StringIO(text)), model=1, extra_fields=["b_factor"])
+            return pdb.PDBFile.read(io.StringIO(text)).get_structure(model=1, extra_fields=["b_factor"])
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as a structure: {error}") from error

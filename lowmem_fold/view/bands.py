@@ -1,4 +1,6 @@
-"""The bands of pLDDT and their colours, as the AlphaFold database draws them: one table for page, viewer and plots."""
+"""Bands and their colours, one table each for page, viewer and plots: of pLDDT as the AlphaFold database draws them,
+and of the distance between two structures.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BANDS", "Band", "band_colors", "band_index"]
+__all__ = ["BANDS", "DISTANCE_BANDS", "Band", "band_colors", "band_index", "distance_index"]
 
 
 class Band(NamedTuple):
-    """A range of pLDDT.
-
-    ``name`` is the database's word, ``label`` the range in figures, ``floor`` where it begins (0 to 100; that of the
-    best band is not in it, the others' are) and ``color`` is #RRGGBB.
-    """
+    """A range of values: ``name`` in a word, ``label`` in figures, ``floor`` where it begins, ``color`` as #RRGGBB."""
 
     name: str
     label: str
@@ -22,12 +20,22 @@ class Band(NamedTuple):
     color: str
 
 
-#: From the best to the worst, as a legend lists them. Exactly 90 is still of the second, 70 of it too, 50 of the third.
+#: Of pLDDT, 0 to 100, from the best to the worst, as a legend lists them. Exactly 90 is still of the second, 70 of it
+#: too, 50 of the third.
 BANDS: tuple[Band, ...] = (
     Band("very high", "> 90", 90.0, "#0053D6"),
     Band("high", "70 - 90", 70.0, "#65CBF3"),
     Band("low", "50 - 70", 50.0, "#FFDB13"),
     Band("very low", "< 50", 0.0, "#FF7D45"),
+)
+
+#: Of the distance between the CA atoms of a residue in two structures, Angstrom, from near to far; a floor is of its
+#: band. Colours: ColorBrewer's RdYlBu, which those see too who do not see red and green.
+DISTANCE_BANDS: tuple[Band, ...] = (
+    Band("same", "< 1 Å", 0.0, "#2C7BB6"),
+    Band("near", "1 - 2 Å", 1.0, "#ABD9E9"),
+    Band("off", "2 - 4 Å", 2.0, "#FDAE61"),
+    Band("far", "> 4 Å", 4.0, "#D7191C"),
 )
 
 
@@ -41,3 +49,8 @@ def band_index(plddt: np.ndarray) -> np.ndarray:
 def band_colors(plddt: np.ndarray) -> list[str]:
     """The colour #RRGGBB of each of L values, 0 to 100."""
     return [BANDS[index].color for index in band_index(np.ravel(plddt))]
+
+
+def distance_index(distance: np.ndarray) -> np.ndarray:
+    """Place in `DISTANCE_BANDS` of each distance, any shape, Angstrom. dtype int64."""
+    return np.searchsorted([band.floor for band in DISTANCE_BANDS], distance, side="right") - 1

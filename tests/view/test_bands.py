@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem_fold.view.bands import BANDS, band_colors, band_index
+from lowmem_fold.view.bands import BANDS, DISTANCE_BANDS, band_colors, band_index, distance_index
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_index_keeps_the_shape():
 def test_legend_goes_from_the_best_to_the_worst():
     assert [band.label for band in BANDS] == ["> 90", "70 - 90", "50 - 70", "< 50"]
     assert sorted((band.floor for band in BANDS), reverse=True) == [band.floor for band in BANDS]
+
+
+def test_distances_at_their_borders():
+    distances = np.array([0.0, 0.99, 1.0, 1.99, 2.0, 3.99, 4.0, 80.0])
+    assert distance_index(distances).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [band.floor for band in DISTANCE_BANDS] == [0, 1, 2, 4]
