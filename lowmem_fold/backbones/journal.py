@@ -1,0 +1,103 @@
+"""What a long run has found so far, so that the next one need not find it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import InputError
+from ..formats import write_text_atomic
+from .queries import Answer, Query
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """The answers to queries, in a file of one JSON object a line: the settings first, then each answer as it comes.
+
+    A kill leaves a torn last line at worst, which is not counted.
+
+    Parameters
+    ----------
+    path : Path
+    settings : mapping
+        What decides the numbers, JSON-able.
+    overwrite : bool
+        Whether a file with other settings is begun anew.
+
+    Raises
+    ------
+    InputError
+        The file has other settings: names them.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool = False) -> None:
+        self._path = path
+        lines = _read(path)
+        stored = lines[0].get("settings") if lines else None
+        if stored is not None and stored != dict(settings) and not overwrite:
+            raise InputError(
+                f"{path} was begun with other settings: {differences(stored, settings)}. Go on with the former ones, "
+                "or add --overwrite to begin anew"
+            )
+        kept = lines[1:] if stored == dict(settings) else []
+        self._answers = {line["query"]: line["log_probabilities"] for line in kept}
+        write_text_atomic(path, "".join(map(_text, [{"settings": settings}, *kept])))
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        """Answers that were there at the start."""
+        return len(self._answers)
+
+    def get(self, query: Query) -> Answer | None:
+        """The answer that was there at the start, or None."""
+        values = self._answers.get(query.key)
+        return None if values is None else dict(zip(query.letters, values, strict=True))
+
+    def add(self, query: Query, answer: Answer) -> None:
+        """Write an answer down."""
+        line = {"query": query.key, "log_probabilities": [answer[letter] for letter in query.letters]}
+        self._file.write(_text(line))
+        self._file.flush()
+
+    def remove(self) -> None:
+        """Close and delete the file: the run is over."""
+        self._file.close()
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
+def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The settings that are not the same, with both values."""
+    names = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
+    return ", ".join(f"{name} {stored.get(name)} there, {settings.get(name)} now" for name in names)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file, if its first one is the settings."""
+    if not path.exists():
+        return []
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            continue
+    whole = bool(lines) and "settings" in lines[0] and all("query" in line for line in lines[1:])
+    return lines if whole else []
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"

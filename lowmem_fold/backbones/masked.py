@@ -1,0 +1,127 @@
+"""What a language model makes of masked residues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..errors import InputError, ModelError
+from .batches import run_batches
+from .families import MASK
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from .backbone import Backbone
+    from .families import Family
+
+__all__ = ["check_length", "check_masked_lm", "masked_log_probabilities", "masked_sequence"]
+
+_NO_RESIDUE = re.compile(rf"[^A-Z{re.escape(MASK)}]")
+
+
+def masked_sequence(text: str, name: str, family: Family) -> str:
+    """One chain as it is read: upper case, ``*`` for a masked residue.
+
+    Parameters
+    ----------
+    text : str
+        ``*`` or ``<mask>`` where a residue is masked; white space is ignored.
+    name : str
+        What errors call it.
+    family : Family
+        Whose letters it is made of.
+
+    Raises
+    ------
+    InputError
+        It is empty, of several chains, or holds what is no residue: names it and the position, from 1.
+    """
+    letters = re.sub(r"\s", "", text).replace("<mask>", MASK).upper()
+    if not letters:
+        raise InputError(f"{name}: there is no sequence")
+    if ":" in letters:
+        raise InputError(
+            f"{name}: a language model reads one chain at a time; give each chain as a sequence of its own"
+        )
+    found = _NO_RESIDUE.search(letters)
+    if found:
+        raise InputError(
+            f"{name}: position {found.start() + 1}: {found[0]!r} is no residue; a masked one is {MASK} or <mask>"
+        )
+    try:
+        family.encode(letters)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return letters
+
+
+def check_length(sequence: str, name: str, family: Family, cure: str) -> None:
+    """InputError if a sequence is longer than the model has positions for. cure: what to do then."""
+    if family.max_residues is not None and len(sequence) > family.max_residues:
+        raise InputError(
+            f"{name}: {len(sequence)} residues, and {family.name} has positions for {family.max_residues}; {cure}"
+        )
+
+
+def check_masked_lm(backbone: Backbone) -> None:
+    """InputError if the model cannot tell what a masked residue is: says which can."""
+    name = backbone.family.name
+    if backbone.family.mask_id is None:
+        raise InputError(
+            f"{name} is an encoder that gives no probabilities of residues: use it to embed, and one of ESM-2, ESM-C, "
+            "ESM-1b, ESM-1v, ProtBert or AntiBERTy to fill, score and generate"
+        )
+    if not backbone.masked_lm:
+        raise InputError(
+            f"{backbone.checkpoint.name} holds no head for masked residues, only the encoder of {name}: use it to "
+            "embed, or a checkpoint that was saved with its language model head"
+        )
+
+
+def masked_log_probabilities(
+    backbone: Backbone, sequences: Sequence[str], receive: Callable[[int, np.ndarray], None]
+) -> None:
+    """Log-probabilities of the 20 amino acids at each masked position, normalised over the model's whole vocabulary.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        With a head for masked residues.
+    sequences : sequence of str
+        Of residues and ``*``, as `masked_sequence` gives them.
+    receive : callable
+        Called with the index of a sequence and an array (masked positions, 20), float64, natural logarithms, in the
+        order of `AMINO_ACIDS`: once for each, as they are done, similar lengths together.
+    """
+    family = backbone.family
+    tokens = [family.encode(sequence) for sequence in sequences]
+    columns = torch.tensor(family.residue_ids)
+
+    def run(batch: list[int]) -> None:
+        logits = backbone.logits([tokens[index] for index in batch])
+        rows = [_masked_rows(logits[row], sequences[index], family, tokens[index]) for row, index in enumerate(batch)]
+        if not all(each.isfinite().all() for each in rows):
+            raise ModelError(_not_finite(backbone))
+        found = [each.double().log_softmax(-1)[:, columns].numpy() for each in rows]
+        for index, array in zip(batch, found, strict=True):
+            receive(index, array)
+
+    run_batches(backbone, [len(each) for each in tokens], run, logits=True)
+
+
+def _masked_rows(logits: Tensor, sequence: str, family: Family, tokens: list[int]) -> Tensor:
+    """Logits (masked positions, vocabulary) on the host, of those of one sequence (T, vocabulary)."""
+    places = [place for place, letter in enumerate(sequence) if letter == MASK]
+    return logits[family.residues(tokens)][torch.tensor(places, device=logits.device)].cpu()
+
+
+def _not_finite(backbone: Backbone) -> str:
+    return (
+        f"{backbone.checkpoint.name} gives numbers that are not finite in {backbone.precision}: take fp32, or bf16, "
+        "whose range is as wide"
+    )

@@ -1,0 +1,141 @@
+"""A table of scores on disk: written whole, and gone on with after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..formats import write_text_atomic
+from ..versions import package_version
+from .journal import Journal, differences
+from .likelihood import LikelihoodTask
+from .score import run_tasks
+from .variants import VariantsTask
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+__all__ = ["check_table", "is_finished", "table_settings", "write_table"]
+
+AnyTask = LikelihoodTask | VariantsTask
+Settings = Mapping[str, Any]
+
+
+def check_table(path: Path, overwrite: bool) -> None:
+    """InputError if a table cannot be written there, or one that is there is not as it was written. Loads nothing."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path or '.'}: a folder, and the table is a file; name it, such as scores.csv")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path.parent}: {'not writable' if path.parent.is_dir() else 'no such folder'}")
+    if path.exists() and not overwrite and _stored_settings(path).get("table") != _digest(path.read_bytes()):
+        raise InputError(
+            f"{path} is there already, and is not as lowmem-fold score wrote it: give another name with -o, or add "
+            "--overwrite"
+        )
+
+
+def table_settings(backbone: Backbone, tasks: Sequence[tuple[str, AnyTask]], long: str) -> dict[str, Any]:
+    """What decides the numbers of a table."""
+    text = json.dumps([(id, task.sequence, getattr(task, "names", None)) for id, task in tasks])
+    described = backbone.describe()
+    return {
+        "model": described["model"],
+        "fingerprint": described["fingerprint"],
+        "precision": described["precision"],
+        "long": long,
+        "lowmem_fold": package_version(),
+        "input": _digest(text.encode()),
+    }
+
+
+def is_finished(path: Path, settings: Settings, overwrite: bool) -> bool:
+    """Whether the table is there. InputError if it is, with other settings, and is not to be overwritten."""
+    if overwrite or not path.exists():
+        return False
+    stored = _stored_settings(path)
+    judged, wanted = ({name: each.get(name) for name in settings if name != "model"} for each in (stored, settings))
+    if judged != wanted:
+        raise InputError(
+            f"{path} is there already, with other settings: {differences(judged, wanted)}. Give another name with -o, "
+            "or add --overwrite"
+        )
+    return True
+
+
+def write_table(
+    backbone: Backbone, tasks: Sequence[tuple[str, AnyTask]], path: Path, settings: Settings, overwrite: bool
+) -> int:
+    """Score, and write ``path`` (CSV, a header line, rows in the order of the tasks) and ``<path>.settings.json``.
+
+    While it runs, what is found is kept in ``.<name>.partial`` beside the table, where the next run takes it from.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    tasks : sequence of (str, LikelihoodTask or VariantsTask)
+        With the id that the rows begin with; all of one kind.
+    path : Path
+    settings : mapping
+        As `table_settings` makes it.
+    overwrite : bool
+        Whether what an interrupted run with other settings has left may be thrown away.
+
+    Returns
+    -------
+    int
+        Queries that were answered by an earlier run.
+
+    Raises
+    ------
+    InputError
+        An interrupted run had other settings.
+    """
+    rows: dict[AnyTask, list[tuple[str, ...]]] = {}
+    judged = {name: value for name, value in settings.items() if name not in ("model", "input")}
+    with Journal(path.with_name(f".{path.name}.partial"), judged, overwrite) as journal:
+        run_tasks(
+            backbone, [task for _, task in tasks], lambda task, found: rows.update({task: task.rows(found)}), journal
+        )
+        _write(path, tasks, rows, {**settings, **_environment(backbone)})
+        journal.remove()
+        return len(journal)
+
+
+def _write(path: Path, tasks: Sequence[tuple[str, AnyTask]], rows: Mapping[AnyTask, Any], settings: Settings) -> None:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("id", *tasks[0][1].columns))
+    writer.writerows((id, *row) for id, task in tasks for row in rows[task])
+    data = table.getvalue()
+    # First the settings, with the digest by which a table is known that they belong to: a kill leaves no doubt.
+    write_text_atomic(_settings_path(path), json.dumps({**settings, "table": _digest(data.encode())}, indent=2) + "\n")
+    write_text_atomic(path, data)
+
+
+def _environment(backbone: Backbone) -> dict[str, Any]:
+    """What is recorded besides, and changes numbers by rounding only."""
+    described = backbone.describe()
+    return {name: described[name] for name in ("family", "resolved_precision", "device", "placement", "attention")}
+
+
+def _settings_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.settings.json")
+
+
+def _stored_settings(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(_settings_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
