@@ -44,6 +44,7 @@ _MAX_ID = 100
 _MAX_LISTED = 10
 _REPLACED = "UZBOJ"
 _NO_RESIDUE = re.compile(r"[^A-Za-z:]")
+_NO_RESIDUE_NOR_MASK = re.compile(r"[^A-Za-z:*]")
 _CONTROL = re.compile(rb"[\x02-\x08\x0e-\x1f\x7f]")  # not \x01, which parts the joined headers of NCBI's files
 _COMPRESSED = {b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # file names that Windows refuses
@@ -60,7 +61,7 @@ class Record:
     header : str
         The header as given, without ``>``.
     chains : tuple of str
-        Upper case, the 20 amino acids and X; U, Z, B, O and J too where they were to be kept.
+        Upper case, the 20 amino acids and X; U, Z, B, O, J and ``*`` too where they were to be kept.
     warnings : tuple of str
         What was changed on reading, a line a chain.
     source : str
@@ -143,7 +144,7 @@ def tokenize(chains: Sequence[str]) -> Tokens:
     )
 
 
-def read_fasta(path: str | Path, *, keep_unusual: bool = False) -> list[Record]:
+def read_fasta(path: str | Path, *, keep_unusual: bool = False, masked: bool = False) -> list[Record]:
     """Read every record of a FASTA file and check all of it.
 
     Parameters
@@ -152,6 +153,8 @@ def read_fasta(path: str | Path, *, keep_unusual: bool = False) -> list[Record]:
         ``-`` is standard input. A gzip file is known by its content, not by its name.
     keep_unusual : bool
         Whether U, Z, B, O and J stay as they are, for models that know them, and do not become X.
+    masked : bool
+        Whether ``*`` and ``<mask>``, which become ``*``, stand for masked residues; else they are refused.
 
     Returns
     -------
@@ -165,14 +168,15 @@ def read_fasta(path: str | Path, *, keep_unusual: bool = False) -> list[Record]:
     """
     name = "standard input" if str(path) == "-" else str(path)
     text = _decode(_gunzip(_read_bytes(path, name), name), name)
-    records = [entry.record(keep_unusual) for entry in _split_records(text, name)]
+    records = [entry.record(keep_unusual, masked) for entry in _split_records(text, name)]
     _refuse_same_ids(records, name)
     return records
 
 
-def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = False) -> Record:
-    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored. keep_unusual: as of
-    `read_fasta`.
+def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = False, masked: bool = False) -> Record:
+    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
+
+    keep_unusual, masked: as of `read_fasta`.
 
     Raises
     ------
@@ -183,7 +187,7 @@ def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = Fals
         raise InputError("the sequence begins with '>': this is FASTA. Save it in a file and give that with -i.")
     if not id.strip():
         raise InputError("the sequence has an empty id: give it a name, it becomes the file name.")
-    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual)
+    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual, masked)
 
 
 @dataclass
@@ -195,11 +199,13 @@ class _Entry:
     line: int
     lines: list[tuple[int, str]] = field(default_factory=list)
 
-    def record(self, keep_unusual: bool) -> Record:
+    def record(self, keep_unusual: bool, masked: bool) -> Record:
+        if masked:
+            self.lines = [(number, line.replace("<mask>", "*")) for number, line in self.lines]
         letters = "".join(line for _, line in self.lines)
         if not letters:
             raise InputError(f"{self._name()}: there is no sequence. Add it, or remove the record.")
-        self._refuse_letters(letters)
+        self._refuse_letters(letters, _NO_RESIDUE_NOR_MASK if masked else _NO_RESIDUE)
         self._refuse_empty_chains(letters)
         chains = letters.upper().split(":")
         if keep_unusual:
@@ -211,14 +217,14 @@ class _Entry:
     def _name(self) -> str:
         return f"{self.source}, {_short(self.header)}" if self.line else self.source
 
-    def _refuse_letters(self, letters: str) -> None:
-        found = _NO_RESIDUE.search(letters)
+    def _refuse_letters(self, letters: str, refused: re.Pattern[str]) -> None:
+        found = refused.search(letters)
         if not found:
             return
         at = found.start()
         chain = letters.count(":", 0, at)
         place = f"chain {chain_label(chain)}, position {at - letters.rfind(':', 0, at)}{self._line_of(at)}"
-        more = len(_NO_RESIDUE.findall(letters)) - 1
+        more = len(refused.findall(letters)) - 1
         others = f" (and {more} more such character{'s' * (more > 1)})" if more else ""
         at_end = letters[at + 1 : at + 2] in ("", ":")
         raise InputError(f"{self._name()}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")

@@ -135,6 +135,16 @@ def test_unusual_residues_are_kept_where_they_are_wanted(tmp_path):
     assert parse_sequence("AU", keep_unusual=True).chains == ("AU",)
 
 
+def test_masked_residues_are_kept_where_they_are_wanted(tmp_path):
+    path = tmp_path / "in.fasta"
+    path.write_text(">a\nA*<mask>\nV*\n")
+    (record,) = read_fasta(path, masked=True)
+    assert record.chains == ("A**V*",)
+    with pytest.raises(InputError, match="position 4: '1' is no residue"):
+        parse_sequence("**<mask>1", masked=True)
+    assert parse_sequence("A<mask>", masked=True).chains == ("A*",)
+
+
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
