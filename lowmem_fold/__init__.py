@@ -17,8 +17,19 @@ if TYPE_CHECKING:
     from .folder import Folder, load
     from .planning.plan import plan
     from .prediction import Prediction
+    from .view.comparison import compare
 
-__all__ = ["Folder", "InputError", "LowmemFoldError", "ModelError", "Prediction", "__version__", "load", "plan"]
+__all__ = [
+    "Folder",
+    "InputError",
+    "LowmemFoldError",
+    "ModelError",
+    "Prediction",
+    "__version__",
+    "compare",
+    "load",
+    "plan",
+]
 
 try:
     __version__ = version("lowmem-fold")
@@ -31,6 +42,7 @@ _HOME = {
     "LowmemFoldError": ".errors",
     "ModelError": ".errors",
     "Prediction": ".prediction",
+    "compare": ".view.comparison",
     "load": ".folder",
     "plan": ".planning.plan",
 }

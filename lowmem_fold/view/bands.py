@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BANDS", "DISTANCE_BANDS", "Band", "band_colors", "band_index", "distance_index"]
+__all__ = ["BANDS", "DISTANCE_BANDS", "LEGEND", "Band", "band_colors", "band_index", "distance_index"]
 
 
 class Band(NamedTuple):
@@ -29,13 +29,17 @@ BANDS: tuple[Band, ...] = (
     Band("very low", "< 50", 0.0, "#FF7D45"),
 )
 
-#: Of the distance between the CA atoms of a residue in two structures, Angstrom, from near to far; a floor is of its
-#: band. Colours: ColorBrewer's RdYlBu, which those see too who do not see red and green.
+#: By the words of a legend of pLDDT: the colour.
+LEGEND = {f"{band.name} ({band.label})": band.color for band in BANDS}
+
+#: Of the distance between the CA atoms of a residue in two structures, Angstrom, from near to far, by what GDT counts
+#: within. A floor is of its band. Told apart with any of the common colour blindnesses.
 DISTANCE_BANDS: tuple[Band, ...] = (
-    Band("same", "< 1 Å", 0.0, "#2C7BB6"),
-    Band("near", "1 - 2 Å", 1.0, "#ABD9E9"),
-    Band("off", "2 - 4 Å", 2.0, "#FDAE61"),
-    Band("far", "> 4 Å", 4.0, "#D7191C"),
+    Band("same", "< 1 Å", 0.0, "#2166AC"),
+    Band("near", "1 - 2 Å", 1.0, "#67A9CF"),
+    Band("off", "2 - 4 Å", 2.0, "#E6C84B"),
+    Band("far", "4 - 8 Å", 4.0, "#EF8A4B"),
+    Band("elsewhere", "> 8 Å", 8.0, "#B2182B"),
 )
 
 

@@ -37,7 +37,13 @@ class Mesh(NamedTuple):
 
 
 def ribbon(
-    positions: np.ndarray, atom_mask: np.ndarray, chain_index: np.ndarray, samples: int = 8, sides: int = 12
+    positions: np.ndarray,
+    atom_mask: np.ndarray,
+    chain_index: np.ndarray,
+    *,
+    samples: int = 8,
+    sides: int = 12,
+    size: float = 1.0,
 ) -> Mesh:
     """The mesh of all residues that have N, CA and C at finite places; one without such neighbours is left out.
 
@@ -51,13 +57,18 @@ def ribbon(
         Steps from one residue to the next.
     sides : int
         Quadrilaterals around.
+    size : float
+        Of width and thickness, as a part of the usual.
     """
     positions = np.asarray(positions, dtype=np.float64)
     kinds = secondary_structure(positions, atom_mask)
-    meshes = [
-        _stretch(positions[rows], atom_mask[rows], kinds[rows], rows, samples, sides)
-        for rows in _stretches(positions, atom_mask, chain_index)
-    ]
+    meshes = []
+    for rows in _stretches(positions, atom_mask, chain_index):
+        where = np.linspace(0, len(rows) - 1, (len(rows) - 1) * samples + 1)
+        line = _spline(_smoothed(positions[rows, _CA], kinds[rows]), where)
+        across = _across(line, _spline(_planes(positions[rows], atom_mask[rows]), where), _flatness(kinds[rows], where))
+        sizes = size * _sizes(kinds[rows], where)
+        meshes.append(_tube(line, across, sizes, rows[np.rint(where).astype(np.int64)], sides))
     if not meshes:
         return Mesh(np.zeros((0, 4, 3)), np.zeros((0, 3)), np.zeros(0, dtype=np.int64))
     return Mesh(*(np.concatenate(parts) for parts in zip(*meshes, strict=True)))
@@ -73,29 +84,18 @@ def _stretches(positions: np.ndarray, atom_mask: np.ndarray, chain_index: np.nda
     yield from (run for run in np.split(rows, np.flatnonzero(parted) + 1) if len(run) > 1)
 
 
-def _stretch(
-    positions: np.ndarray, atom_mask: np.ndarray, kinds: np.ndarray, rows: np.ndarray, samples: int, sides: int
-) -> Mesh:
-    where = np.linspace(0, len(rows) - 1, (len(rows) - 1) * samples + 1)
-    line = _spline(_smoothed(positions[:, _CA], kinds), where)
-    across, up = _frames(line, _spline(_planes(positions, atom_mask), where))
-    width, thickness = _sizes(kinds, where)
+def _tube(line: np.ndarray, across: np.ndarray, sizes: np.ndarray, residue: np.ndarray, sides: int) -> Mesh:
+    """Ellipses of half axes `sizes` (S, 2) around the line (S, 3), joined, and closed at both ends."""
+    up = np.cross(_unit(np.gradient(line, axis=0)), across)
     angle = 2 * np.pi * np.arange(sides) / sides
-    out = np.cos(angle)[:, None] * (across * width[:, None])[:, None]
-    out = out + np.sin(angle)[:, None] * (up * thickness[:, None])[:, None]
-    rings = line[:, None] + out  # (steps, sides, 3)
+    out = np.cos(angle)[:, None] * (across * sizes[:, :1])[:, None]
+    out = out + np.sin(angle)[:, None] * (up * sizes[:, 1:])[:, None]
+    ends = np.repeat(line[[0, -1], None], sides, axis=1)
+    rings = np.concatenate([ends[:1], line[:, None] + out, ends[1:]])  # (S + 2, sides, 3)
     following = np.roll(rings, -1, axis=1)
     corners = np.stack([rings[:-1], following[:-1], following[1:], rings[1:]], axis=2).reshape(-1, 4, 3)
-    middle = np.repeat((line[:-1] + line[1:]) / 2, sides, axis=0)
-    residue = np.repeat(rows[np.rint((where[:-1] + where[1:]) / 2).astype(np.int64)], sides)
-    return Mesh(corners, _normals(corners, middle), residue)
-
-
-def _normals(corners: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Unit length, away from the line's middle."""
-    normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    outwards = np.sign(((corners.mean(axis=1) - middle) * normals).sum(axis=1, keepdims=True))
-    return _unit(np.where(outwards < 0, -normals, normals))
+    normals = _unit(np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]))
+    return Mesh(corners, normals, np.repeat(np.append(residue, residue[-1]), sides))
 
 
 def _smoothed(ca: np.ndarray, kinds: np.ndarray) -> np.ndarray:
@@ -119,21 +119,34 @@ def _planes(positions: np.ndarray, atom_mask: np.ndarray) -> np.ndarray:
     return direction * np.cumprod(np.concatenate([[1], np.where(agrees, 1, -1)]))[:, None]
 
 
-def _frames(line: np.ndarray, planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two directions across the line, at right angles: in the ribbon's plane, and out of it."""
+def _across(line: np.ndarray, planes: np.ndarray, flatness: np.ndarray) -> np.ndarray:
+    """The direction of the ribbon's width along its line, at right angles to it; shape (S, 3).
+
+    Where the ribbon is flat (1) it lies in its plane; where it is round (0) the direction only follows the line, since
+    the peptides of a loop turn this way and that.
+    """
     tangent = _unit(np.gradient(line, axis=0))
-    across = _unit(planes - (planes * tangent).sum(axis=1, keepdims=True) * tangent)
-    return across, np.cross(tangent, across)
+    direction, found = planes[0], np.empty_like(line)
+    for step, (along, plane, flat) in enumerate(zip(tangent, planes, flatness, strict=True)):
+        kept = _unit(direction - direction @ along * along)
+        wanted = _unit(plane - plane @ along * along)
+        direction = _unit((1 - flat) * kept + flat * np.copysign(1.0, wanted @ kept) * wanted)
+        found[step] = direction
+    return found
 
 
-def _sizes(kinds: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Half width and half thickness at each place of the line."""
+def _flatness(kinds: np.ndarray, where: np.ndarray) -> np.ndarray:
+    return np.interp(where, np.arange(len(kinds)), kinds != "c")
+
+
+def _sizes(kinds: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Half width and half thickness at each place of the line, Angstrom; shape (S, 2)."""
     of_residue = np.array([_SIZES[kind] for kind in kinds])
-    width, thickness = (np.interp(where, np.arange(len(kinds)), sizes) for sizes in of_residue.T)
+    sizes = np.stack([np.interp(where, np.arange(len(kinds)), each) for each in of_residue.T], axis=1)
     for last in np.flatnonzero((kinds == "b") & (np.append(kinds[1:], "c") != "b")):
         head = (where > last - 1) & (where <= last)  # an arrow: at once wide, narrow at the last residue
-        width[head] = np.interp(where[head], [last - 1, last], [_HEAD_WIDTH, _SIZES["c"][0]])
-    return width, thickness
+        sizes[head, 0] = np.interp(where[head], [last - 1, last], [_HEAD_WIDTH, _SIZES["c"][0]])
+    return sizes
 
 
 def _spline(points: np.ndarray, where: np.ndarray) -> np.ndarray:

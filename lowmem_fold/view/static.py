@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..bench.style import Theme
 from ..errors import InputError
 from ..residues import ATOM_ORDER
-from .bands import BANDS, band_colors
+from .bands import LEGEND, band_colors
 from .ribbon import Mesh, ribbon
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..prediction import Prediction
 
-__all__ = ["draw_ribbon", "draw_structure", "orientation"]
+__all__ = ["draw_legend", "draw_ribbon", "draw_structure", "orientation", "rgb", "ribbon_of"]
 
 _CA = ATOM_ORDER["CA"]
 _LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])
@@ -41,16 +42,22 @@ def draw_structure(prediction: Prediction, figure: Figure, theme: Theme) -> None
     figure.set_size_inches(6.4, 5.2)
     axes = figure.subplots()
     turned = orientation(prediction.positions, prediction.atom_mask)
-    colors = np.array([_rgb(color) for color in band_colors(prediction.plddt)])
-    samples = int(np.clip(_MOST_QUADS / (12 * prediction.length), 2, 8))
-    mesh = ribbon(prediction.positions @ turned.T, prediction.atom_mask, prediction.chain_index, samples)
-    if not len(mesh.residue):
-        raise InputError(f"{prediction.id}: no two residues that follow each other have N, CA and C; nothing to draw.")
-    draw_ribbon(axes, theme, mesh, colors)
-    _draw_legend(figure, theme)
+    colors = np.array([rgb(color) for color in band_colors(prediction.plddt)])
+    draw_ribbon(axes, theme, ribbon_of(prediction, turned), colors)
+    draw_legend(figure, theme, "pLDDT", LEGEND)
     several = f", {len(prediction.chains)} chains" if len(prediction.chains) > 1 else ""
     said = f"{prediction.length} residues{several}, mean pLDDT {prediction.mean_plddt:.1f}, pTM {prediction.ptm:.2f}"
-    axes.set_title(f"{prediction.id}\n{said}", loc="left")
+    figure.suptitle(f"{prediction.id}\n{said}", x=0.02, ha="left")
+
+
+def ribbon_of(prediction: Prediction, turned: np.ndarray, size: float = 1.0) -> Mesh:
+    """The mesh of a prediction after a rotation (3, 3); InputError if nothing can be drawn of it."""
+    samples = int(np.clip(_MOST_QUADS / (12 * prediction.length), 2, 8))
+    places = prediction.positions @ turned.T
+    mesh = ribbon(places, prediction.atom_mask, prediction.chain_index, samples=samples, size=size)
+    if not len(mesh.residue):
+        raise InputError(f"{prediction.id}: no two residues that follow each other have N, CA and C; nothing to draw.")
+    return mesh
 
 
 def orientation(positions: np.ndarray, atom_mask: np.ndarray) -> np.ndarray:
@@ -83,7 +90,7 @@ def draw_ribbon(axes: Axes, theme: Theme, mesh: Mesh, colors: np.ndarray) -> Non
 
     seen = mesh.normals[:, 2] > 0
     corners, depth = mesh.corners[seen], mesh.corners[seen].mean(axis=1)[:, 2]
-    shaded = _shaded(colors[mesh.residue[seen]], mesh.normals[seen], depth, np.array(_rgb(theme.page)))
+    shaded = _shaded(colors[mesh.residue[seen]], mesh.normals[seen], depth, np.array(rgb(theme.page)))
     # Every quadrilateral again, dark, larger and a little further back: what is seen of these are the outlines.
     order = np.argsort(np.concatenate([depth - _BEHIND, depth]), kind="stable")
     faces = np.concatenate([_OUTLINE * shaded, shaded])[order]
@@ -105,14 +112,16 @@ def _shaded(colors: np.ndarray, normals: np.ndarray, depth: np.ndarray, page: np
     return lit * (1 - far[:, None]) + page * far[:, None]
 
 
-def _draw_legend(figure: Figure, theme: Theme) -> None:
+def draw_legend(figure: Figure, theme: Theme, title: str, colors: Mapping[str, str]) -> None:
+    """Below the picture: what each colour #RRGGBB stands for."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(facecolor=band.color, label=f"{band.name} ({band.label})") for band in BANDS]
-    style: dict[str, Any] = {"ncols": len(BANDS), "handlelength": 1, "handleheight": 1, "columnspacing": 1.2}
-    legend = figure.legend(handles=patches, loc="outside lower left", title="pLDDT", alignment="left", **style)
+    patches = [Patch(facecolor=color, label=label) for label, color in colors.items()]
+    style: dict[str, Any] = {"ncols": len(patches), "handlelength": 1, "handleheight": 1, "columnspacing": 1.2}
+    legend = figure.legend(handles=patches, loc="outside lower left", title=title, alignment="left", **style)
     legend.get_title().set_color(theme.text)
 
 
-def _rgb(color: str) -> list[float]:
+def rgb(color: str) -> list[float]:
+    """Red, green and blue, 0 to 1, of #RRGGBB."""
     return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
-from .bands import BANDS, Band, band_index
+from .bands import BANDS, LEGEND, band_index
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -30,7 +30,7 @@ def view_prediction(prediction: Prediction) -> Any:
     """
     viewer = new_viewer()
     add_colored(viewer, 0, prediction, band_index(prediction.plddt), [band.color for band in BANDS])
-    add_legend(viewer, BANDS)
+    add_legend(viewer, LEGEND)
     viewer.zoomTo()
     return viewer
 
@@ -58,18 +58,18 @@ def add_colored(viewer: Any, model: int, prediction: Prediction, kinds: np.ndarr
                 viewer.setStyle(chosen, {"cartoon": {"color": color, "arrows": True}})
 
 
-def add_legend(viewer: Any, bands: Iterable[Band]) -> None:
-    """The bands with their colours in the upper left corner."""
-    for place, band in enumerate(bands):
+def add_legend(viewer: Any, colors: Mapping[str, str]) -> None:
+    """What each colour #RRGGBB stands for, in the upper left corner."""
+    for place, (label, color) in enumerate(colors.items()):
         viewer.addLabel(
-            f"{band.name} ({band.label})",
+            label,
             {
                 "position": {"x": 8, "y": 8 + _LEGEND_STEP * place, "z": 0},
                 "useScreen": True,
                 "inFront": True,
                 "fontSize": 12,
-                "fontColor": "white" if _is_dark(band.color) else "black",
-                "backgroundColor": band.color,
+                "fontColor": "white" if _is_dark(color) else "black",
+                "backgroundColor": color,
                 "backgroundOpacity": 1.0,
             },
         )

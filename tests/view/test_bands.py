@@ -37,6 +37,6 @@ def test_legend_goes_from_the_best_to_the_worst():
 
 
 def test_distances_at_their_borders():
-    distances = np.array([0.0, 0.99, 1.0, 1.99, 2.0, 3.99, 4.0, 80.0])
-    assert distance_index(distances).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert [band.floor for band in DISTANCE_BANDS] == [0, 1, 2, 4]
+    distances = np.array([0.0, 0.99, 1.0, 1.99, 2.0, 3.99, 4.0, 7.99, 8.0, 80.0])
+    assert distance_index(distances).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert [band.floor for band in DISTANCE_BANDS] == [0, 1, 2, 4, 8]
