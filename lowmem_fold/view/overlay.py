@@ -1,0 +1,102 @@
+"""Drawings of a comparison: both structures in one place, and how far each residue is from the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..bench.style import Theme
+from .bands import DISTANCE_BANDS, distance_index
+from .confidence import chain_borders, name_chains
+from .ribbon import Mesh
+from .static import draw_legend, draw_ribbon, orientation, rgb, ribbon_of
+from .viewer import add_colored, add_legend, new_viewer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .comparison import Comparison
+
+__all__ = ["draw_comparison", "draw_overlay", "view_comparison"]
+
+_GREY = "#9AA3AE"  # the reference, and residues that it does not have
+
+_THIN = 0.7
+
+
+def view_comparison(comparison: Comparison) -> Any:
+    """See `Comparison.view`."""
+    viewer = new_viewer()
+    whole = np.zeros(comparison.reference.length, dtype=np.int64)
+    add_colored(viewer, 0, comparison.reference, whole, [_GREY])
+    add_colored(viewer, 1, comparison.moved, _kinds(comparison), [*(band.color for band in DISTANCE_BANDS), _GREY])
+    add_legend(viewer, _legend(comparison))
+    viewer.zoomTo()
+    return viewer
+
+
+def _legend(comparison: Comparison) -> dict[str, str]:
+    return {band.label: band.color for band in DISTANCE_BANDS} | {comparison.reference.id: _GREY}
+
+
+def _kinds(comparison: Comparison) -> np.ndarray:
+    """Place in DISTANCE_BANDS of each residue of the moved structure, one beyond of those without a partner."""
+    kinds = np.full(comparison.moved.length, len(DISTANCE_BANDS))
+    kinds[comparison.moved_rows] = distance_index(comparison.distance)
+    return kinds
+
+
+def draw_overlay(comparison: Comparison, figure: Figure, theme: Theme) -> None:
+    """Both ribbons, turned so that the reference lies as in its own picture."""
+    figure.set_size_inches(6.4, 5.2)
+    axes = figure.subplots()
+    turned = orientation(comparison.reference.positions, comparison.reference.atom_mask)
+    # The reference is a little thinner, so that what lies on it hides it.
+    known, moved = ribbon_of(comparison.reference, turned, _THIN), ribbon_of(comparison.moved, turned)
+    behind = comparison.reference.length
+    moved = moved._replace(residue=moved.residue + behind)
+    mesh = Mesh(*(np.concatenate(parts) for parts in zip(known, moved, strict=True)))
+    palette = np.array([rgb(color) for color in (*(band.color for band in DISTANCE_BANDS), _GREY)])
+    grey = np.repeat(palette[-1:], behind, axis=0)
+    draw_ribbon(axes, theme, mesh, np.concatenate([grey, palette[_kinds(comparison)]]))
+    draw_legend(figure, theme, "distance of CA atoms", _legend(comparison))
+    figure.suptitle(f"{comparison.title}\n{comparison.summary}", x=0.02, ha="left")
+
+
+def draw_comparison(comparison: Comparison, figure: Figure, theme: Theme) -> None:
+    """Distance, lDDT and, if both are predictions, pLDDT over the residues of the reference."""
+    both = comparison.moved, comparison.reference
+    predicted = all(np.isfinite(each.ptm) for each in both)
+    panels = figure.subplots(3 if predicted else 2, 1, sharex=True)
+    figure.set_size_inches(7.6, 1.9 * len(panels) + 0.6)
+    _draw_values(panels[0], comparison, comparison.distance, color=theme.colors["blue"])
+    panels[0].set(ylabel="CA distance, Å", ylim=(0, None))
+    _draw_values(panels[1], comparison, comparison.local_lddt, color=theme.colors["green"])
+    panels[1].set(ylabel="lDDT-CA", ylim=(0, 1.02))
+    if predicted:
+        rows = comparison.moved_rows, comparison.reference_rows
+        for each, row, color, dashes in zip(both, rows, ("orange", "grey"), ("-", "--"), strict=True):
+            style = {"color": theme.colors[color], "linestyle": dashes, "label": each.id}
+            _draw_values(panels[2], comparison, each.plddt[row], **style)
+        panels[2].set(ylabel="pLDDT", ylim=(0, 100))
+        panels[2].legend()
+    _label(panels, comparison, theme)
+    figure.suptitle(f"{comparison.title}: {comparison.summary}", x=0.01, ha="left")
+
+
+def _label(panels: np.ndarray, comparison: Comparison, theme: Theme) -> None:
+    reference = comparison.reference
+    for axes in panels:
+        for border in chain_borders(reference.chains):
+            axes.axvline(border, color=theme.text, linewidth=0.8, linestyle="--")
+    name_chains(panels[0], reference.chains, reference.chain_ids)
+    panels[-1].set(xlabel=f"residue of {reference.id}", xlim=(0.5, reference.length + 0.5))
+
+
+def _draw_values(axes: Axes, comparison: Comparison, values: np.ndarray, **style: Any) -> None:
+    """A line that breaks where a residue of the reference has no partner."""
+    everywhere = np.full(comparison.reference.length, np.nan)
+    everywhere[comparison.reference_rows] = values
+    axes.plot(np.arange(1, len(everywhere) + 1), everywhere, linewidth=1.3, **style)
