@@ -37,7 +37,7 @@ demo: $(INSTALLED)
 	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT) and scores (scores.jsonl) are in out/demo/"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

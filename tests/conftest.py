@@ -11,6 +11,9 @@ import pytest
 
 # Before any test imports huggingface_hub, which reads this once: a test never waits for a hub or fetches from it.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Likewise read once, by torch: processes side by side (pytest -n) get a core each, instead of all of them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # A shell starts what it puts into the background with SIGINT ignored, and nohup ignores SIGHUP; the tests of stopping
