@@ -40,7 +40,15 @@ _DTYPE_NAMES = {
     torch.float8_e4m3fn: "F8_E4M3",
     torch.int64: "I64",
 }
-_COPIED = ("config.json", "vocab.txt", "tokenizer*.json", "special_tokens_map.json", "LICENSE*", "NOTICE*")
+_COPIED = (
+    "config.json",
+    "vocab.txt",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "spiece.model",
+    "LICENSE*",
+    "NOTICE*",
+)
 """What of the source goes into the new folder as it is."""
 
 
@@ -148,12 +156,15 @@ def _write_folder(folder: Path, source: Checkpoint, entries: Sequence[Entry], te
         os.replace(fresh, folder)
 
 
-def write_safetensors(path: Path, entries: Sequence[Entry]) -> None:
+def write_safetensors(path: Path, entries: Sequence[Entry], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors in the order given, so that those of a layer lie together, made one at a time. (The library sorts
     them by dtype and name, and wants all at once.) The few whose size is no multiple of eight come last: what follows
-    them would not be aligned. The format: eight bytes of length, that much JSON, the data without gaps."""
+    them would not be aligned. The format: eight bytes of length, that much JSON, the data without gaps.
+
+    metadata: what the file is to say of itself, beside that its tensors are torch's.
+    """
     entries = sorted(entries, key=lambda entry: entry.nbytes % 8 != 0)
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     end = 0
     for entry in entries:
         start, end = end, end + entry.nbytes
