@@ -2,7 +2,7 @@
 
 Run it after `python -m lowmem_fold.demo.export`. It measures accuracy on the held-out chains beside the controls and
 the time for 257 residues (`results/demo.jsonl`), and the drift of each precision (`results/precision.jsonl`). From
-these records and the training log it writes the tables of the model card, of README.md and of `results/demo.md`, and
+these records and the training log it writes the tables of the model card, of README.md, docs/precision.md and `results/demo.md`, and
 the plot of the losses. With `--write` it only writes.
 """
 
@@ -195,7 +195,8 @@ def texts(
     """Each file's sections that are written here."""
     return {
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
-        ROOT / "README.md": {"precision": precision.text(drifts, loads), "demo model": readme_text(measurements)},
+        ROOT / "README.md": {"demo model": readme_text(measurements)},
+        ROOT / "docs" / "precision.md": {"precision": precision.text(drifts, loads)},
     }
 
 

@@ -153,12 +153,12 @@ def _sizes(weights: Mapping[str, Mapping[str, float]]) -> str:
 
 def _drifts(samples: Mapping[str, Sequence[float]]) -> str:
     return (
-        f"{_spread(samples['ca_rmsd_angstrom'], max)} | {_spread(samples['tm_score'], min)} | "
-        f"{_spread(samples['lddt_ca'], min)} | {_spread(np.abs(samples['plddt_difference']), max)}"
+        f"{spread(samples['ca_rmsd_angstrom'], max)} | {spread(samples['tm_score'], min)} | "
+        f"{spread(samples['lddt_ca'], min)} | {spread(np.abs(samples['plddt_difference']), max)}"
     )
 
 
-def _spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) -> str:
+def spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) -> str:
     return f"{np.median(values):.3f}, {worst(values):.3f}"
 
 

@@ -28,7 +28,9 @@ def test_the_records_are_of_the_shipped_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [demo.MODEL_FOLDER / "README.md", demo.ROOT / "README.md"], ids=lambda p: p.parent.name
+    "path",
+    [demo.MODEL_FOLDER / "README.md", demo.ROOT / "README.md", demo.ROOT / "docs" / "precision.md"],
+    ids=lambda p: f"{p.parent.name}-{p.stem}",
 )
 def test_pages_say_what_the_records_say(path: demo.Path) -> None:
     sections = demo.texts(MEASUREMENTS, DRIFTS, LOADS, training.read_log())[path]

@@ -14,6 +14,7 @@ from plots.make import PICTURES
 from plots.style import dark_path, fingerprint, write
 
 ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "plots" / "README.md", ROOT / "docs" / "memory.md", ROOT / "docs" / "precision.md"]
 NAMES = [module.PICTURE.stem for module in PICTURES]
 
 
@@ -63,7 +64,7 @@ def test_other_data_has_another_fingerprint() -> None:
     assert fingerprint([("a", [1], [0.1])]) != fingerprint([("a", [1], [0.2])])
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "plots" / "README.md"], ids=["README", "plots"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_pages_show_pictures_that_are_there_light_and_dark(page: Path) -> None:
     text = page.read_text()
     shown = re.findall(r'<img alt="[^"]+" src="([^"]+)">', text)
