@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from .chain import check_chain, check_length, masked_chain
 from .families import AMINO_ACIDS, MASK
-from .masked import check_length, check_masked_lm, masked_log_probabilities, masked_sequence
+from .masked import check_masked_lm, masked_log_probabilities
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -97,9 +98,10 @@ def fill(backbone: Backbone, sequences: Sequence[str], k: int = 5, names: Sequen
 
 
 def _masked(text: str, name: str, backbone: Backbone) -> str:
-    sequence = masked_sequence(text, name, backbone.family)
+    sequence = masked_chain(text, name)
     if MASK not in sequence:
         raise InputError(f"{name}: no residue is masked; write {MASK} or <mask> in its place")
+    check_chain(sequence, name, backbone.family)
     check_length(sequence, name, backbone.family, "give the part around the masked residues")
     return sequence
 

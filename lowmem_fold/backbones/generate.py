@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from .chain import check_chain, check_length, masked_chain
 from .families import AMINO_ACIDS, MASK
-from .masked import check_length, check_masked_lm, masked_log_probabilities, masked_sequence
+from .masked import check_masked_lm, masked_log_probabilities
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["Generated", "generate", "template_of"]
+__all__ = ["Generated", "check_sampling", "generate"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,6 @@ class Generated:
 
     sequence: str
     log_probability: float
-
-
-def template_of(length: int) -> str:
-    """A sequence of so many masked residues. InputError if that is none."""
-    if length < 1:
-        raise InputError(f"a sequence has 1 residue at least; the length asked for is {length}")
-    return MASK * length
 
 
 def generate(
@@ -65,7 +59,7 @@ def generate(
     ----------
     backbone : Backbone
     template : str
-        One chain, ``*`` or ``<mask>`` where residues are to be sampled; the others stay. `template_of` makes one.
+        One chain, ``*`` or ``<mask>`` where residues are to be sampled; the others stay. ``"*" * 100`` is all new.
     number : int
         Of sequences.
     temperature : float
@@ -82,10 +76,11 @@ def generate(
         The model has no head for masked residues, or a parameter is not what it should be.
     """
     check_masked_lm(backbone)
-    sequence = masked_sequence(template, "the template", backbone.family)
+    sequence = masked_chain(template, "the template")
+    check_chain(sequence, "the template", backbone.family)
     check_length(sequence, "the template", backbone.family, "ask for a shorter sequence")
+    check_sampling(sequence, number, temperature, seed, steps)
     masked = sequence.count(MASK)
-    _check(masked, number, temperature, seed, steps)
     samples = [_Sample(sequence, temperature, np.random.default_rng([seed, index])) for index in range(number)]
     for count in _counts(masked, steps or masked):
         _step(backbone, samples, count)
@@ -130,7 +125,9 @@ def _counts(masked: int, steps: int) -> list[int]:
     return [end - start for start, end in pairwise(ends)]
 
 
-def _check(masked: int, number: int, temperature: float, seed: int, steps: int | None) -> None:
+def check_sampling(template: str, number: int, temperature: float, seed: int, steps: int | None) -> None:
+    """InputError if a parameter of `generate` is not what it should be, whatever the model is."""
+    masked = template.replace("<mask>", MASK).count(MASK)
     if not masked:
         raise InputError(f"the template has no masked residue: write {MASK} or <mask> where one is to be sampled")
     if number < 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,53 +18,7 @@ if TYPE_CHECKING:
     from .backbone import Backbone
     from .families import Family
 
-__all__ = ["check_length", "check_masked_lm", "masked_log_probabilities", "masked_sequence"]
-
-_NO_RESIDUE = re.compile(rf"[^A-Z{re.escape(MASK)}]")
-
-
-def masked_sequence(text: str, name: str, family: Family) -> str:
-    """One chain as it is read: upper case, ``*`` for a masked residue.
-
-    Parameters
-    ----------
-    text : str
-        ``*`` or ``<mask>`` where a residue is masked; white space is ignored.
-    name : str
-        What errors call it.
-    family : Family
-        Whose letters it is made of.
-
-    Raises
-    ------
-    InputError
-        It is empty, of several chains, or holds what is no residue: names it and the position, from 1.
-    """
-    letters = re.sub(r"\s", "", text).replace("<mask>", MASK).upper()
-    if not letters:
-        raise InputError(f"{name}: there is no sequence")
-    if ":" in letters:
-        raise InputError(
-            f"{name}: a language model reads one chain at a time; give each chain as a sequence of its own"
-        )
-    found = _NO_RESIDUE.search(letters)
-    if found:
-        raise InputError(
-            f"{name}: position {found.start() + 1}: {found[0]!r} is no residue; a masked one is {MASK} or <mask>"
-        )
-    try:
-        family.encode(letters)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    return letters
-
-
-def check_length(sequence: str, name: str, family: Family, cure: str) -> None:
-    """InputError if a sequence is longer than the model has positions for. cure: what to do then."""
-    if family.max_residues is not None and len(sequence) > family.max_residues:
-        raise InputError(
-            f"{name}: {len(sequence)} residues, and {family.name} has positions for {family.max_residues}; {cure}"
-        )
+__all__ = ["check_masked_lm", "masked_log_probabilities"]
 
 
 def check_masked_lm(backbone: Backbone) -> None:
@@ -93,7 +46,7 @@ def masked_log_probabilities(
     backbone : Backbone
         With a head for masked residues.
     sequences : sequence of str
-        Of residues and ``*``, as `masked_sequence` gives them.
+        Of residues and ``*``, as `masked_chain` gives them.
     receive : callable
         Called with the index of a sequence and an array (masked positions, 20), float64, natural logarithms, in the
         order of `AMINO_ACIDS`: once for each, as they are done, similar lengths together.

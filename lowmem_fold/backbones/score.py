@@ -9,19 +9,19 @@ import numpy as np
 
 from ..errors import InputError
 from ..packing import packed
-from .families import AMINO_ACIDS, MASK
+from .chain import check_chain, check_length, plain_chain
+from .families import AMINO_ACIDS
 from .likelihood import Likelihood, LikelihoodTask
-from .masked import check_length, check_masked_lm, masked_log_probabilities, masked_sequence
+from .masked import check_masked_lm, masked_log_probabilities
 from .mutations import ALL_MUTATIONS
 from .queries import LONG, Answer, Query
 from .variants import VariantScore, VariantsTask
 
 if TYPE_CHECKING:
     from .backbone import Backbone
-    from .families import Family
     from .journal import Journal
 
-__all__ = ["Task", "check_tasks", "run_tasks", "score", "score_mutations", "unmasked_sequence"]
+__all__ = ["Task", "check_tasks", "run_tasks", "score", "score_mutations"]
 
 _QUERIES_AT_ONCE = 20_000
 """Of tasks that are worked on together, so that their answers do not fill the memory."""
@@ -62,11 +62,8 @@ def score(backbone: Backbone, sequences: Sequence[str], long: str = LONG[0]) -> 
     if isinstance(sequences, str):
         raise InputError("sequences are a list: put a single one into brackets")
     names = [f"sequence {number}" for number in range(1, len(sequences) + 1)]
-    tasks = [
-        LikelihoodTask(unmasked_sequence(text, name, backbone.family))
-        for name, text in zip(names, sequences, strict=True)
-    ]
-    check_tasks(backbone, dict(zip(names, tasks, strict=True)), long)
+    tasks = [LikelihoodTask(plain_chain(text, name)) for name, text in zip(names, sequences, strict=True)]
+    check_tasks(backbone, list(zip(names, tasks, strict=True)), long)
     found: dict[LikelihoodTask, Likelihood] = {}
     run_tasks(backbone, tasks, found.__setitem__)
     return [found[task] for task in tasks]
@@ -95,30 +92,21 @@ def score_mutations(
     if isinstance(mutations, str) and mutations != ALL_MUTATIONS:
         raise InputError(f"mutations are a list, or {ALL_MUTATIONS!r}: put a single one into brackets")
     name = "the sequence"
-    task = VariantsTask.of(unmasked_sequence(sequence, name, backbone.family), mutations, name)
-    check_tasks(backbone, {name: task}, long)
+    task = VariantsTask.of(plain_chain(sequence, name), mutations, name)
+    check_tasks(backbone, [(name, task)], long)
     found: list[VariantScore] = []
     run_tasks(backbone, [task], lambda _, scores: found.extend(scores))
     return found
 
 
-def unmasked_sequence(text: str, name: str, family: Family) -> str:
-    """As `masked_sequence`; InputError also if a residue is masked, or none is an amino acid."""
-    sequence = masked_sequence(text, name, family)
-    if MASK in sequence:
-        raise InputError(f"{name}: position {sequence.index(MASK) + 1} is masked, and has no score; fill it first")
-    if not set(sequence) & set(AMINO_ACIDS):
-        raise InputError(f"{name}: no residue is one of the 20 amino acids, which alone are scored")
-    return sequence
-
-
-def check_tasks(backbone: Backbone, tasks: Mapping[str, Task], long: str) -> None:
+def check_tasks(backbone: Backbone, tasks: Sequence[tuple[str, Task]], long: str) -> None:
     """InputError if the model cannot do a task, by its name."""
     check_masked_lm(backbone)
     if long not in LONG:
         raise InputError(f"long sequences can be {', '.join(LONG)}; {long!r} is none of these")
     cure = f"choose {LONG[1]} (--long {LONG[1]}) to show it what is around each masked residue"
-    for name, task in tasks.items():
+    for name, task in tasks:
+        check_chain(task.sequence, name, backbone.family)
         if long == LONG[0]:
             check_length(task.sequence, name, backbone.family, cure)
         for query in task.queries:
@@ -126,7 +114,11 @@ def check_tasks(backbone: Backbone, tasks: Mapping[str, Task], long: str) -> Non
 
 
 def run_tasks(
-    backbone: Backbone, tasks: Iterable[_T], receive: Callable[[_T, Any], None], journal: Journal | None = None
+    backbone: Backbone,
+    tasks: Iterable[_T],
+    receive: Callable[[_T, Any], None],
+    journal: Journal | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> None:
     """Do each task once.
 
@@ -138,6 +130,8 @@ def run_tasks(
         Called with a task and its result as soon as it is there, the longest sequences first.
     journal : Journal, optional
         What it knows is not asked again; what becomes known is written there at once.
+    progress : callable, optional
+        Called with a number of queries that are answered, as they are.
     """
     order = sorted(dict.fromkeys(tasks), key=lambda task: -len(task.sequence))
     for group in packed(order, lambda task: len(task.queries), _QUERIES_AT_ONCE):
@@ -147,10 +141,14 @@ def run_tasks(
             known[query] = found
             if journal is not None:
                 journal.add(query, found)
+            if progress is not None:
+                progress(1)
 
         queries = dict.fromkeys(query for task in group for query in task.queries)
         if journal is not None:
             known.update((query, found) for query in queries if (found := journal.get(query)) is not None)
+            if progress is not None:
+                progress(len(known))
         _answer(backbone, [query for query in queries if query not in known], learn)
         for task in group:
             receive(task, task.result(known))

@@ -6,13 +6,12 @@ import csv
 import hashlib
 import io
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..formats import write_text_atomic
+from ..formats.files import check_output_file, write_text_atomic
 from ..versions import package_version
 from .journal import Journal, differences
 from .likelihood import LikelihoodTask
@@ -30,10 +29,7 @@ Settings = Mapping[str, Any]
 
 def check_table(path: Path, overwrite: bool) -> None:
     """InputError if a table cannot be written there, or one that is there is not as it was written. Loads nothing."""
-    if not path.name or path.is_dir():
-        raise InputError(f"{path or '.'}: a folder, and the table is a file; name it, such as scores.csv")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path.parent}: {'not writable' if path.parent.is_dir() else 'no such folder'}")
+    check_output_file(path, overwrite=True)
     if path.exists() and not overwrite and _stored_settings(path).get("table") != _digest(path.read_bytes()):
         raise InputError(
             f"{path} is there already, and is not as lowmem-fold score wrote it: give another name with -o, or add "
@@ -70,7 +66,12 @@ def is_finished(path: Path, settings: Settings, overwrite: bool) -> bool:
 
 
 def write_table(
-    backbone: Backbone, tasks: Sequence[tuple[str, AnyTask]], path: Path, settings: Settings, overwrite: bool
+    backbone: Backbone,
+    tasks: Sequence[tuple[str, AnyTask]],
+    path: Path,
+    settings: Settings,
+    overwrite: bool,
+    progress: Callable[[int], object] | None = None,
 ) -> int:
     """Score, and write ``path`` (CSV, a header line, rows in the order of the tasks) and ``<path>.settings.json``.
 
@@ -86,6 +87,8 @@ def write_table(
         As `table_settings` makes it.
     overwrite : bool
         Whether what an interrupted run with other settings has left may be thrown away.
+    progress : callable, optional
+        Called with a number of queries that are answered, as they are.
 
     Returns
     -------
@@ -101,7 +104,11 @@ def write_table(
     judged = {name: value for name, value in settings.items() if name not in ("model", "input")}
     with Journal(path.with_name(f".{path.name}.partial"), judged, overwrite) as journal:
         run_tasks(
-            backbone, [task for _, task in tasks], lambda task, found: rows.update({task: task.rows(found)}), journal
+            backbone,
+            [task for _, task in tasks],
+            lambda task, found: rows.update({task: task.rows(found)}),
+            journal,
+            progress,
         )
         _write(path, tasks, rows, {**settings, **_environment(backbone)})
         journal.remove()

@@ -6,7 +6,22 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["write_text_atomic"]
+from ..errors import InputError
+
+__all__ = ["check_output_file", "write_text_atomic"]
+
+
+def check_output_file(path: str | Path, overwrite: bool) -> None:
+    """InputError if a file cannot be written there, or is there and is not to be overwritten. For the start of a run:
+    reads only."""
+    place = Path(path)
+    folder = place.absolute().parent
+    if not str(path).strip() or place.is_dir():
+        raise InputError(f"{str(path)!r} is no name of a file to write: give one with -o")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
+    if place.exists() and not overwrite:
+        raise InputError(f"{path} is there already: give another name with -o, or add --overwrite")
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:

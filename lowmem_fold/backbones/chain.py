@@ -1,0 +1,72 @@
+"""One chain as a language model reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .families import AMINO_ACIDS, MASK
+
+if TYPE_CHECKING:
+    from .families import Family
+
+__all__ = ["check_chain", "check_length", "masked_chain", "plain_chain"]
+
+_NO_RESIDUE = re.compile(rf"[^A-Z{re.escape(MASK)}]")
+
+
+def masked_chain(text: str, name: str) -> str:
+    """A chain of residues and ``*``, upper case.
+
+    Parameters
+    ----------
+    text : str
+        ``*`` or ``<mask>`` where a residue is masked; white space is ignored.
+    name : str
+        What errors call it.
+
+    Raises
+    ------
+    InputError
+        It is empty, of several chains, or holds what is no letter: names it and the position, from 1.
+    """
+    letters = re.sub(r"\s", "", text).replace("<mask>", MASK).upper()
+    if not letters:
+        raise InputError(f"{name}: there is no sequence")
+    if ":" in letters:
+        raise InputError(
+            f"{name}: a language model reads one chain at a time; give each chain as a sequence of its own"
+        )
+    found = _NO_RESIDUE.search(letters)
+    if found:
+        raise InputError(
+            f"{name}: position {found.start() + 1}: {found[0]!r} is no residue; a masked one is {MASK} or <mask>"
+        )
+    return letters
+
+
+def plain_chain(text: str, name: str) -> str:
+    """As `masked_chain`; InputError also if a residue is masked, or none is an amino acid."""
+    sequence = masked_chain(text, name)
+    if MASK in sequence:
+        raise InputError(f"{name}: position {sequence.index(MASK) + 1} is masked, and has no score; fill it first")
+    if not set(sequence) & set(AMINO_ACIDS):
+        raise InputError(f"{name}: no residue is one of the 20 amino acids, which alone are scored")
+    return sequence
+
+
+def check_chain(sequence: str, name: str, family: Family) -> None:
+    """InputError if the family does not know a letter."""
+    try:
+        family.encode(sequence)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
+def check_length(sequence: str, name: str, family: Family, cure: str) -> None:
+    """InputError if a chain is longer than the model has positions for. cure: what to do then."""
+    if family.max_residues is not None and len(sequence) > family.max_residues:
+        raise InputError(
+            f"{name}: {len(sequence)} residues, and {family.name} has positions for {family.max_residues}; {cure}"
+        )

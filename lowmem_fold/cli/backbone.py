@@ -1,0 +1,85 @@
+"""The options of a language model that several verbs share; no verb itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..backbones.backbone import Backbone
+    from ..sequences import Record
+
+__all__ = ["DEFAULT_BACKBONE", "add_model_options", "add_sequence_options", "load", "records"]
+
+DEFAULT_BACKBONE = "facebook/esm2_t33_650M_UR50D"
+
+
+def add_sequence_options(parser: argparse.ArgumentParser, masked: str = "") -> None:
+    """Declare `--fasta` and `--sequence`. masked: what help says of masked residues."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "-i", "--fasta", metavar="FASTA", help=f"FASTA file, gzip accepted, - for standard input{masked}"
+    )
+    source.add_argument("-s", "--sequence", metavar="SEQ", help=f"one sequence instead of a file{masked}")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `lowmem_fold.load_backbone` takes."""
+    parser.add_argument(
+        "-m", "--model", metavar="M", default=DEFAULT_BACKBONE, help=f"hub id or local folder [{DEFAULT_BACKBONE}]"
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="fp32, fp16, bf16, int8, int4, float8, bnb-int8 or bnb-nf4 [that of a quantized folder, else fp32]",
+    )
+    parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, cuda:N or mps [auto]")
+    parser.add_argument(
+        "--memory", metavar="SIZE", help="memory of the device that may be used, such as 8GB or 8GiB [all that is free]"
+    )
+    parser.add_argument(
+        "--placement",
+        choices=("resident", "streamed"),
+        help="where weights live: all on the device, or two layers at a time [the first that fits]",
+    )
+    parser.add_argument(
+        "--attention",
+        choices=("auto", "sdpa", "eager"),
+        default="auto",
+        help="implementation of attention [auto: sdpa where the model has it]",
+    )
+
+
+def load(arguments: argparse.Namespace) -> Backbone:
+    """The model that the options ask for, told of on standard error."""
+    import lowmem_fold
+
+    names = ("precision", "memory", "device", "placement", "attention")
+    backbone: Backbone = lowmem_fold.load_backbone(
+        arguments.model, **{name: getattr(arguments, name) for name in names}
+    )
+    told = backbone.describe()
+    listed = ", ".join(str(told[name]) for name in ("family", "precision", "attention", "placement", "device"))
+    print(f"lowmem-fold: {told['model']} ({listed})", file=sys.stderr)
+    return backbone
+
+
+def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
+    """The sequences that the options name, one chain each."""
+    from ..sequences import parse_sequence, read_fasta
+
+    if arguments.sequence is None:
+        found = read_fasta(arguments.fasta, keep_unusual=True, masked=masked)
+    else:
+        found = [parse_sequence(arguments.sequence, keep_unusual=True, masked=masked)]
+    for record in found:
+        if len(record.chains) > 1:
+            raise InputError(
+                f"{record.source}: {len(record.chains)} chains, and a language model reads one at a time: give each as "
+                "a record of its own"
+            )
+    return found

@@ -1,0 +1,84 @@
+"""Tell what a language model would put where residues are masked.
+
+All masked residues of a sequence are masked together. Probabilities are among the 20 amino acids: the twenty of a
+position sum up to 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .backbone import add_model_options, add_sequence_options, load, records
+from .main import OK
+
+if TYPE_CHECKING:
+    from ..backbones.fill import Filled
+    from ..sequences import Record
+
+__all__ = ["add_arguments", "run"]
+
+_MOST = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.usage = "lowmem-fold fill (-s 'MKT*LV' | -i FASTA) [options]"
+    add_sequence_options(parser, ", '*' or '<mask>' for masked residues")
+    parser.add_argument(
+        "-k",
+        metavar="K",
+        type=int,
+        choices=range(1, 21),
+        default=_MOST,
+        help=f"residues to show at a position, 1 to 20 [{_MOST}]",
+    )
+    parser.add_argument("-o", "--output", metavar="CSV", help="write a table: id, position, rank, residue, probability")
+    parser.add_argument("--overwrite", action="store_true", help="write it in place of a file that is there")
+    add_model_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fill the masks; returns the exit code."""
+    from ..backbones.fill import fill
+    from ..formats.files import check_output_file, write_text_atomic
+
+    if arguments.output is not None:
+        check_output_file(arguments.output, arguments.overwrite)
+    found = records(arguments, masked=True)
+    backbone = load(arguments)
+    filled = fill(
+        backbone, [record.sequence for record in found], arguments.k, names=[record.source for record in found]
+    )
+    if arguments.output is None:
+        print("\n\n".join(_text(record, each) for record, each in zip(found, filled, strict=True)))
+    else:
+        write_text_atomic(Path(arguments.output), _table(found, filled))
+        print(f"{arguments.output} is written")
+    return OK
+
+
+def _text(record: Record, filled: Filled) -> str:
+    width = len(str(len(filled.sequence)))
+    lines = [
+        f"{filling.position:>{width}}  "
+        + "  ".join(f"{r} {p:.3f}" for r, p in zip(filling.residues, filling.probabilities, strict=True))
+        for filling in filled.fillings
+    ]
+    return "\n".join([f"{record.id}: {filled.sequence}", *lines, f"best: {filled.best}"])
+
+
+def _table(found: Sequence[Record], filled: Sequence[Filled]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("id", "position", "rank", "residue", "probability"))
+    for record, each in zip(found, filled, strict=True):
+        for filling in each.fillings:
+            pairs = zip(filling.residues, filling.probabilities, strict=True)
+            for rank, (residue, probability) in enumerate(pairs, start=1):
+                writer.writerow((record.id, filling.position, rank, residue, f"{probability:.6f}"))
+    return table.getvalue()
