@@ -2,8 +2,8 @@
 
 Run it after `python -m lowmem_fold.demo.export`. It measures accuracy on the held-out chains beside the controls and
 the time for 257 residues (`results/demo.jsonl`), and the drift of each precision (`results/precision.jsonl`). From
-these records and the training log it writes the tables of the model card, of README.md, docs/precision.md and `results/demo.md`, and
-the plot of the losses. With `--write` it only writes.
+these records and the training log it writes the tables of the model card, of README.md, docs/precision.md and
+`results/demo.md`, and the plot of the losses. With `--write` it only writes.
 """
 
 from __future__ import annotations

@@ -35,11 +35,11 @@ def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement]) -> str:
     versions = next(iter(group.records.values())).environment["versions"]
     passes = group.num_recycles + 1
     about = (
-        f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} pass{'es' if passes > 1 else ''} through"
-        " the trunk, random weights in the layout of\n`facebook/esmfold_v1`. Peak: anonymous memory of the whole process,"
-        f" loading included. Stock: transformers {versions['transformers']}, whose float32 weights of\nthe trunk stay pages"
-        " of the mapped file and are not counted. Accuracy: the demo model on 50 chains that it never saw, beside itself"
-        " in\nfp32: median, worst."
+        f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} pass{'es' if passes > 1 else ''} of the"
+        " trunk, random weights in the layout of\n`facebook/esmfold_v1`. Peak: anonymous memory of the whole process,"
+        " loading included. Stock: transformers"
+        f"\n{versions['transformers']}, of whose weights those that the file holds in float32 stay mapped and do not count."
+        "\nAccuracy: the demo model on 50 chains that it never saw, beside itself in fp32: median, worst."
     )
     return f"{about}\n\n{table(group, drifts)}"
 

@@ -1,8 +1,8 @@
 """What the planner says of ESMFold v1, and how near that is: `python -m benchmarks.planning`.
 
 Works out the longest protein for each card, and the peaks that `plots.memory` draws; measures with the allocator of a
-CPU what was planned for it (`results/planning.jsonl`). From these records it writes the section of docs/memory.md and the
-picture. With `--write` it only writes. Neither weights nor a GPU are needed.
+CPU what was planned for it (`results/planning.jsonl`). From these records it writes the section of docs/memory.md and
+the picture. With `--write` it only writes. Neither weights nor a GPU are needed.
 """
 
 from __future__ import annotations
