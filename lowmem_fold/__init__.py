@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .backbones.backbone import Backbone
+    from .backbones.loading import load_backbone
     from .errors import InputError, LowmemFoldError, ModelError
     from .folder import Folder, load
     from .planning.plan import plan
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .view.comparison import compare
 
 __all__ = [
+    "Backbone",
     "Folder",
     "InputError",
     "LowmemFoldError",
@@ -28,6 +31,7 @@ __all__ = [
     "__version__",
     "compare",
     "load",
+    "load_backbone",
     "plan",
 ]
 
@@ -37,6 +41,7 @@ except PackageNotFoundError:  # run from a checkout that was not installed
     __version__ = "0+unknown"
 
 _HOME = {
+    "Backbone": ".backbones.backbone",
     "Folder": ".folder",
     "InputError": ".errors",
     "LowmemFoldError": ".errors",
@@ -44,6 +49,7 @@ _HOME = {
     "Prediction": ".prediction",
     "compare": ".view.comparison",
     "load": ".folder",
+    "load_backbone": ".backbones.loading",
     "plan": ".planning.plan",
 }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError, ModelError, first_line
 from .precision import PARTS, Precision, parse_precision
 
-__all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint"]
+__all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint", "find_model"]
 
 #: Beside the configuration of a folder that holds weights in quantized form: how they are stored.
 POLICY_FILE = "precision.json"
@@ -31,6 +32,12 @@ class Checkpoint:
     def short_name(self) -> str:
         """The name without the folders of one machine."""
         return self.path.resolve().name if Path(self.name).is_dir() else self.name
+
+    @property
+    def folds(self) -> bool:
+        """Whether it is an ESMFold; else it is a language model."""
+        config = json.loads((self.path / "config.json").read_text())
+        return config.get("model_type") == "esm" and bool(config.get("is_folding_model"))
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that differ between models: a hash of the configuration, and of each weight file's
@@ -61,13 +68,16 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise ModelError(f"{path} is no policy that this version reads ({first_line(error)})") from error
 
-    def asked_precision(self, precision: str | Precision | None) -> Precision:
+    def asked_precision(
+        self, precision: str | Precision | None, narrowed: Callable[[Precision], Precision] = lambda policy: policy
+    ) -> Precision:
         """What is asked for, by default how the weights are stored, else fp32. Of a quantized folder it can be its own,
-        with other compute dtypes and pair states; InputError for another."""
-        stored = self.policy()
+        with other compute dtypes and pair states; InputError for another. narrowed: leaves of a policy what counts."""
+        policy = self.policy()
+        stored = None if policy is None else narrowed(policy)
         if precision is None:
             return stored or Precision()
-        asked = parse_precision(precision)
+        asked = narrowed(parse_precision(precision))
         if stored is not None and _stored_form(asked) != _stored_form(stored):
             raise InputError(
                 f"{self.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
@@ -95,10 +105,29 @@ def _stored_form(precision: Precision) -> tuple:
 
 
 def find_checkpoint(model: str) -> Checkpoint:
-    """The checkpoint of `demo`, of a local folder, or of a hub id (downloaded, or from the hub's cache).
+    """The folding model `demo`, of a local folder, or of a hub id (downloaded, or from the hub's cache).
 
     Raises ModelError, with what to do, if it cannot be had or is no folding model.
     """
+    checkpoint = _located(model)
+    _check_folding(checkpoint)
+    return checkpoint
+
+
+def find_model(model: str) -> Checkpoint:
+    """As `find_checkpoint`, of a folding model or a language model. ModelError also if it is of no known family."""
+    from .backbones.families import family_of
+
+    checkpoint = _located(model)
+    if checkpoint.folds:
+        _check_folding(checkpoint)
+    else:
+        family_of(checkpoint.path)
+    return checkpoint
+
+
+def _located(model: str) -> Checkpoint:
+    """A model of any kind, which has a configuration and weights."""
     if model == "demo":
         from .demo import MODEL_FOLDER
 
@@ -136,7 +165,7 @@ def _from_hub(model: str) -> Path:
         files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
         safe = any(file.endswith(".safetensors") for file in files)
         weights = "*.safetensors" if safe else "pytorch_model*.bin"
-        return Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", weights]))
+        return Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", "spiece.model", weights]))
     except Exception as error:  # the hub's client raises its own errors, those of its HTTP library, and the system's
         raise ModelError(_unreachable(model, error)) from None
 
@@ -159,12 +188,18 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ModelError(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise ModelError(f"{path} holds no configuration, but a {type(config).__name__}")
-    if config.get("model_type") != "esm" or not config.get("is_folding_model"):
+    if not checkpoint.weight_files():
+        raise ModelError(f"{checkpoint.path} holds no weights (model.safetensors or pytorch_model.bin)")
+
+
+def _check_folding(checkpoint: Checkpoint) -> None:
+    path = checkpoint.path / "config.json"
+    config = json.loads(path.read_text())
+    if not checkpoint.folds:
         raise ModelError(
-            f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model)"
+            f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model), which"
+            " folding needs; lowmem-fold embed, fill and score take language models"
         )
     for option in ("bypass_lm", "esm_ablate_sequence", "use_esm_attn_map"):
         if (config.get("esmfold_config") or {}).get(option):
             raise ModelError(f"{path}: {option} is an ablation that no published model uses; it is not supported")
-    if not checkpoint.weight_files():
-        raise ModelError(f"{checkpoint.path} holds no weights (model.safetensors or pytorch_model.bin)")

@@ -24,7 +24,7 @@ from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
 
-__all__ = ["Building", "load_model", "planned_model"]
+__all__ = ["Building", "load_model", "opened_files", "planned_model"]
 
 # Buffers that are computed, which checkpoints may hold.
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
@@ -95,7 +95,7 @@ class Building:
 
     def open(self) -> WeightFiles:
         """The files, which hold all tensors that the model is made of, and no others."""
-        files = _opened(self._checkpoint, self._architecture, self.model)
+        files = opened_files(self._checkpoint, self._architecture, self.model)
         _check(files, self.model, self._wanted, self._architecture)
         return files
 
@@ -150,8 +150,10 @@ def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
     with _quiet_transformers():
         try:
             config = container.config_class.from_pretrained(checkpoint.path)
-            if getattr(config, "esmfold_config", None):
+            if architecture.trunk is not None:
                 config.esmfold_config.fp16_esm = False  # else the stem's buffers are in half precision
+            elif hasattr(config, "esmfold_config"):
+                config.esmfold_config = None  # of a stem by itself
             with init_empty_weights(include_buffers=False):
                 model = container(config)
         except Exception as error:  # each version of transformers raises its own
@@ -172,7 +174,7 @@ def _shape(model: nn.Module, checkpoint: Checkpoint, architecture: Architecture)
         architecture.prepare(model)
 
 
-def _opened(checkpoint: Checkpoint, architecture: Architecture, model: nn.Module) -> WeightFiles:
+def opened_files(checkpoint: Checkpoint, architecture: Architecture, model: nn.Module) -> WeightFiles:
     """The files, with the names of the model: those of the language model alone lack its prefix."""
     base = architecture.base
     children = {name for name, _ in model.get_submodule(base).named_children()}

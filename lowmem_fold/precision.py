@@ -33,7 +33,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "part_of"]
+__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "part_of", "stem_alone"]
 
 PARTS = {
     "stem": "the ESM-2 language model",
@@ -225,6 +225,12 @@ def part_of(module: str) -> str:
     if module.startswith(("trunk.recycle_", "trunk.pairwise_positional_embedding")):
         return "pair-modules"
     return "structure"
+
+
+def stem_alone(policy: Precision) -> Precision:
+    """What a policy says of a language model by itself: the preset that stores the stem so, or `stem=`; and globs."""
+    preset = next((each for each in PRESETS.values() if each.stem == policy.stem), Precision(stem=policy.stem))
+    return replace(preset, include=policy.include, exclude=policy.exclude)
 
 
 def parse_precision(text: str | Precision) -> Precision:

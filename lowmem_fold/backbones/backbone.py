@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
+from ..errors import InputError
+from ..inventory import inventory
+from ..memory.limit import enforced
 from ..precision import Precision
+from .blueprint import PLACEMENTS, Blueprint
 from .families import Family
+from .passes import head_logits, padded, run_layers
+
+if TYPE_CHECKING:
+    from .embedding import Embedding
+    from .fill import Filled
+    from .generate import Generated
+    from .likelihood import Likelihood
+    from .variants import VariantScore
 
 __all__ = ["Backbone"]
 
@@ -20,58 +34,94 @@ class Backbone:
 
     Attributes
     ----------
-    family : Family
-        What is its own of tokens, limits and attention.
-    checkpoint : Checkpoint
-        Where its weights are from; `checkpoint.fingerprint()` tells models apart.
-    config : PretrainedConfig
-        Of transformers.
-    precision : Precision
-        As it was asked for; `str()` of it is what the command line takes.
-    attention : str
-        The implementation that is used: `sdpa` or `eager`.
+    model : transformers.PreTrainedModel
+        The container of the weights.
+    placement : str
+        Where the weights live: `resident` or `streamed`.
     """
 
-    family: Family
-    checkpoint: Checkpoint
-    config: Any
-    precision: Precision
-    attention: str
+    model: Any
+    placement: str
+
+    def __init__(self, blueprint: Blueprint, placement: str) -> None:
+        self._blueprint = blueprint
+        self._load(placement)
+
+    def _load(self, placement: str) -> None:
+        with self._limited():
+            self.model, self._residency = self._blueprint.load(placement)
+        self.placement = placement
 
     @property
-    def placement(self) -> str:
-        """Where the weights live: `resident` or `streamed`."""
-        raise NotImplementedError
+    def checkpoint(self) -> Checkpoint:
+        """Where its weights are from; `checkpoint.fingerprint()` tells models apart."""
+        return self._blueprint.checkpoint
 
     @property
-    def placements(self) -> tuple[str, ...]:
-        """Those that model, precision and device can have, from the fastest to the smallest."""
-        raise NotImplementedError
+    def family(self) -> Family:
+        """What is its own of tokens and limits."""
+        return self._blueprint.family
 
-    def place(self, placement: str) -> None:
-        """Give the weights up and load them again in another placement. InputError if it cannot be had; as after any
-        other error, the weights are where they were."""
-        raise NotImplementedError
+    @property
+    def config(self) -> Any:
+        """Of transformers."""
+        return self.model.config
+
+    @property
+    def precision(self) -> Precision:
+        """As it was asked for; `str()` of it is what the command line takes."""
+        return self._blueprint.precision
+
+    @property
+    def attention(self) -> str:
+        """The implementation that is used: `sdpa` or `eager`."""
+        return self._blueprint.attention
 
     @property
     def device(self) -> torch.device:
         """Where is computed."""
-        raise NotImplementedError
+        return self._blueprint.device
+
+    @property
+    def placements(self) -> tuple[str, ...]:
+        """Those that model, precision and device can have, from the fastest to the smallest."""
+        return tuple(name for name in PLACEMENTS if self._blueprint.refusals[name] is None)
+
+    def place(self, placement: str) -> None:
+        """Give the weights up, and load them again in another placement.
+
+        Raises
+        ------
+        InputError
+            It cannot be had: says why. As after any other error, the weights are where they were.
+        """
+        self._blueprint.check_placement(placement)
+        before = self.placement
+        self._residency.release()
+        del self.model, self._residency
+        gc.collect()
+        try:
+            self._load(placement)
+        except BaseException:
+            gc.collect()
+            self._load(before)
+            raise
 
     @property
     def num_layers(self) -> int:
         """n: layers are numbered from 0, the states after the embedding, to n, the last."""
-        raise NotImplementedError
+        return len(self.family.architecture.stacks(self.model)[0])
 
     @property
     def width(self) -> int:
         """Numbers of a state."""
-        raise NotImplementedError
+        return int(self.config.hidden_size)
 
     @property
     def masked_lm(self) -> bool:
         """Whether the checkpoint has a masked-language-model head, and so `logits`."""
-        raise NotImplementedError
+        head = self.family.architecture.head
+        return head is not None and getattr(self.model, head.partition(".")[0]) is not None
 
     def hidden_states(
         self, token_lists: Sequence[list[int]], layers: Iterable[int], receive: Callable[[int, Tensor], None]
@@ -83,9 +133,9 @@ class Backbone:
         token_lists : sequence of list of int
             As `family.encode` gives them.
         layers : iterable of int
-            0 is the embedding's output, which the first layer takes; `num_layers` is what stock transformers gives as
-            `last_hidden_state`, final norm included; the others are what each layer gives (stock's `hidden_states`).
-            Layers after the highest are not run.
+            0 is what the first layer takes; `num_layers` is what stock transformers gives as `last_hidden_state`, final
+            norm included; the others are what each layer gives. So stock's `hidden_states` are numbered. Layers after
+            the highest are not run.
         receive : callable
             Called with a layer's number and its states (B, T, width) as soon as it is done, in the order of the
             layers, T the longest. What stands at padding means nothing. The tensor is on the device, of the stream's
@@ -96,19 +146,96 @@ class Backbone:
         InputError
             No sequence, a layer that is none, or more tokens than the model has positions for.
         """
-        raise NotImplementedError
+        wanted = frozenset(layers)
+        if not wanted <= set(range(self.num_layers + 1)):
+            raise InputError(f"layers are numbered from 0 to {self.num_layers}; {sorted(wanted)} were asked for")
+        if wanted:
+            with self._running(token_lists) as batch:
+                run_layers(self.model, self._residency.stem(), *batch, wanted, receive)
 
     def logits(self, token_lists: Sequence[list[int]]) -> Tensor:
         """(B, T, vocabulary) of the masked-language-model head, float32, on the device; what stands at padding means
         nothing. Errors as `hidden_states`; InputError also where there is no head."""
-        raise NotImplementedError
+        if not self.masked_lm:
+            raise InputError(f"{self.checkpoint.name} has no masked-language-model head")
+        with self._running(token_lists) as batch:
+            return head_logits(self.model, self._residency.stem(), *batch)
+
+    @contextmanager
+    def _running(self, token_lists: Sequence[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Within the budget, tokens and mask of a batch; after an error what was brought of weights is let go of."""
+        self._check(token_lists)
+        with self._limited():
+            try:
+                yield padded(token_lists, self.family.pad_id, self.device)
+            except BaseException:
+                self._residency.release()
+                raise
+
+    def _check(self, token_lists: Sequence[list[int]]) -> None:
+        if not token_lists or not all(token_lists):
+            raise InputError("there is no sequence to run, or one of no tokens")
+        limit, longest = self.family.max_residues, max(token_lists, key=len)
+        residues = self.family.residues(longest)
+        if limit is not None and residues.stop - residues.start > limit:
+            found = residues.stop - residues.start
+            raise InputError(f"{found} residues: {self.family.name} has positions for {limit}")
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        memory = self._blueprint.memory_bytes
+        with nullcontext() if memory is None else enforced(self.device, memory):
+            yield
 
     def peak_bytes(self, batch: int, tokens: int, logits: bool = False) -> int:
         """Most bytes that `hidden_states`, or `logits`, of so many sequences of so many tokens each takes on the device
         besides the weights: planned, without running. What `receive` keeps is not counted."""
-        raise NotImplementedError
+        return self._blueprint.activations.peak_bytes(batch, tokens, logits)
+
+    @property
+    def room_bytes(self) -> int | None:
+        """What the memory that `load_backbone` was given leaves for activations; None if it was given none."""
+        return self._blueprint.room_bytes(self.placement)
 
     def describe(self) -> dict[str, Any]:
-        """What a record of a run says of the model: model, fingerprint, family, precision, resolved_precision, weights,
-        device, placement, attention. JSON-able."""
-        raise NotImplementedError
+        """What a record of a run says of the model; JSON-able."""
+        return {
+            **self._blueprint.describe(inventory(self.model)),
+            "placement": self.placement,
+            "weights_wait_in": self._residency.waits_in,
+        }
+
+    def embed(self, sequences: Sequence[str], **recipe: Any) -> list[Embedding]:
+        """Vectors of sequences, in their order: per residue, or pooled.
+
+        recipe: `layers`, `pool` and the rest of what `embedding.Embedder` reads, as `recipe.make_recipe` has them.
+        InputError names what cannot be had, or a sequence that is too long.
+        """
+        from .embedding import Embedder
+        from .recipe import make_recipe
+
+        return Embedder(self, make_recipe(**recipe)).embed(sequences)
+
+    def fill(self, sequences: Sequence[str], k: int = 5) -> list[Filled]:
+        """The most probable amino acids at masked positions: see `fill.fill`."""
+        from .fill import fill
+
+        return fill(self, sequences, k)
+
+    def score(self, sequences: Sequence[str], **options: Any) -> list[Likelihood]:
+        """The pseudo-perplexity of sequences: see `score.score`."""
+        from .score import score
+
+        return score(self, sequences, **options)
+
+    def score_mutations(self, sequence: str, mutations: str | Sequence[str], **options: Any) -> list[VariantScore]:
+        """The masked-marginal score of mutations: see `score.score_mutations`."""
+        from .score import score_mutations
+
+        return score_mutations(self, sequence, mutations, **options)
+
+    def generate(self, template: str, number: int = 1, **options: Any) -> list[Generated]:
+        """Sequences by iterative unmasking of a template: see `generate.generate`."""
+        from .generate import generate
+
+        return generate(self, template, number, **options)

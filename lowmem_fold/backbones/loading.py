@@ -6,10 +6,19 @@ from pathlib import Path
 
 import torch
 
-from ..precision import Precision
+from ..checkpoint import Checkpoint, find_model
+from ..devices import find_device
+from ..errors import InputError
+from ..memory.budget import parse_memory
+from ..memory.capacity import cuda_capacity, host_capacity
+from ..precision import PARTS, Part, Precision, parse_precision, stem_alone
+from ..quantization.registry import unavailable
+from .attention import chosen_attention
 from .backbone import Backbone
+from .blueprint import PLACEMENTS, Blueprint
+from .families import family_of
 
-__all__ = ["load_backbone"]
+__all__ = ["load_backbone", "make_blueprint"]
 
 
 def load_backbone(
@@ -25,13 +34,17 @@ def load_backbone(
     Parameters
     ----------
     model : str or Path
-        A hub id, or a local folder in Hugging Face layout or written by `lowmem-fold quantize`.
+        A hub id, or a local folder in Hugging Face layout or written by `lowmem-fold quantize`. Of an ESMFold it is the
+        stem, so that `demo` is an ESM-2 of 8M.
     precision : str or Precision, optional
-        What its layers are stored in: fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4. By default that of a
-        quantized folder, else fp32.
+        What its layers are stored in: fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4, or `stem=int8/bf16` and
+        `exclude=` as `lowmem_fold.precision` has them. Embedding, norms and head are not quantized. By default that of
+        a quantized folder, else fp32.
     memory : str or int, optional
-        What weights and activations may take on the device: the placement is chosen for it.
+        What weights and activations may take on the device: `8GB`, `8GiB`, or bytes. The placement is chosen for it; on
+        CUDA the allocator holds to it. By default what is free, if it is known.
     device : str or torch.device
+        `cpu`, `cuda`, `cuda:N`, `mps`, or `auto`: CUDA where there is one, else the CPU.
     placement : str, optional
         `resident` or `streamed`; by default the first of these that fits.
     attention : str
@@ -44,4 +57,54 @@ def load_backbone(
     InputError
         If the device is not there, or precision, placement or attention cannot be had, or nothing fits.
     """
-    raise NotImplementedError
+    blueprint = make_blueprint(model, precision, memory, device, attention)
+    if placement is not None:
+        blueprint.check_placement(placement)
+    else:
+        free = blueprint.memory_bytes or _scarce_bytes(blueprint)
+        placement = PLACEMENTS[0] if free is None else blueprint.fitting_placement(free)
+    return Backbone(blueprint, placement)
+
+
+def make_blueprint(
+    model: str | Path,
+    precision: str | Precision | None = None,
+    memory: str | int | None = None,
+    device: str | torch.device = "auto",
+    attention: str = "auto",
+) -> Blueprint:
+    """What would be loaded; arguments and errors as of `load_backbone`."""
+    target = find_device(device)
+    memory_bytes = None if memory is None else parse_memory(memory)
+    checkpoint = find_model(str(model))
+    family = family_of(checkpoint.path)
+    asked = _asked_precision(checkpoint, precision)
+    made = Blueprint(checkpoint, family, asked, target, chosen_attention(attention, family), memory_bytes)
+    reason = unavailable(made.resolved.stem.weights, target)
+    if reason and checkpoint.policy() is None:
+        raise InputError(f"precision {asked}: {reason}")
+    return made
+
+
+def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) -> Precision:
+    """Of a language model alone. InputError if words are said of what it has not."""
+    if precision is not None:
+        policy = parse_precision(precision)
+        others = {name: policy.part(name) for name in PARTS if name != "stem"}
+        plain = dict.fromkeys(others, Part())
+        preset = {name: stem_alone(policy).part(name) for name in others}
+        if others not in (plain, preset) or policy.pair != "fp32" or policy.operand is not None:
+            raise InputError(
+                f"precision {policy}: a language model is the stem alone; leave other parts and states out"
+            )
+    return checkpoint.asked_precision(precision, narrowed=stem_alone)
+
+
+def _scarce_bytes(blueprint: Blueprint) -> int | None:
+    """What is free on the device, if the model might not fit into half of it; None where there is plenty, or the system
+    does not say: a plan takes a second, and most models fit."""
+    target = blueprint.device
+    if target.type == "mps":
+        return None
+    free = (cuda_capacity(target.index or 0) if target.type == "cuda" else host_capacity()).free_bytes
+    return free if free is not None and 2 * blueprint.weight_bytes["resident"] > free else None

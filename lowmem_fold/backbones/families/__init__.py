@@ -1,9 +1,18 @@
-"""The families of language models, one file each; a checkpoint's is chosen from its config.json."""
+"""The families of language models, one file each; a checkpoint's is chosen from its config.json.
+
+Each file here with a function `of` is one: it returns the `Family` of a checkpoint that is its own, None of any other.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
+from ...errors import ModelError, first_line
 from .family import AMINO_ACIDS, MASK, Family
 
 __all__ = ["AMINO_ACIDS", "MASK", "Family", "family_of"]
@@ -15,6 +24,27 @@ def family_of(folder: Path) -> Family:
     Raises
     ------
     ModelError
-        It is of none: says what config.json has, and which families there are.
+        It is of none: says what config.json has, and which families there are. Or its vocabulary cannot be read.
     """
-    raise NotImplementedError
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    names = []
+    for module in _modules():
+        try:
+            found = module.of(config, folder)
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"{folder} is no {module.NAME}, though it looks like one ({first_line(error)})") from error
+        if found is not None:
+            return found
+        names.append(module.NAME)
+    raise ModelError(
+        f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is no language model"
+        f" of proteins that is known here ({', '.join(names)})"
+    )
+
+
+def _modules() -> Iterator[ModuleType]:
+    for info in iter_modules(__path__):
+        module = import_module(f".{info.name}", __name__)
+        if hasattr(module, "of"):
+            yield module

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from ...architecture import Architecture
 from ...errors import InputError
 
 __all__ = ["AMINO_ACIDS", "MASK", "Family"]
@@ -16,15 +17,18 @@ MASK = "*"
 
 @dataclass(frozen=True)
 class Family:
-    """One family: its tokens, its limits, and where its modules lie. An instance is a checkpoint's own: its ids are those
-    of its vocabulary.
+    """One family: its tokens, its limits, and where its modules lie. An instance is a checkpoint's own: its ids are
+    those of its vocabulary.
 
     Attributes
     ----------
     name : str
         As people call it: `ESM-2`.
+    architecture : Architecture
+        Where its modules lie.
     vocabulary : mapping of str to int
-        The token of each residue letter that the model was trained with.
+        The token of each residue letter: the 20 amino acids and X U Z O B J. What the model was not trained with has
+        the token of X, or of an unknown word.
     prefix, suffix : tuple of int
         Special tokens before and after the residues.
     pad_id : int
@@ -33,21 +37,16 @@ class Family:
         Stands for a masked residue; None of an encoder without a masked-language-model head.
     max_residues : int, optional
         The most that it has positions for; None: any length.
-    attentions : tuple of str
-        Implementations of attention that it has, the best first: of `sdpa`, `eager`.
-    substitutes : mapping of str to str
-        Letters that the model was not trained with, and what takes their place (`U` to `X`).
     """
 
     name: str
+    architecture: Architecture
     vocabulary: Mapping[str, int]
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     pad_id: int
     mask_id: int | None
     max_residues: int | None = None
-    attentions: tuple[str, ...] = ("sdpa", "eager")
-    substitutes: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self, sequence: str) -> list[int]:
         """Token ids of one chain, special tokens included: one for each residue between `prefix` and `suffix`.
@@ -69,7 +68,7 @@ class Family:
             if self.mask_id is None:
                 raise InputError(f"{self.name} has no mask token, and position {position} is masked ({MASK})")
             return self.mask_id
-        found = self.vocabulary.get(self.substitutes.get(letter, letter))
+        found = self.vocabulary.get(letter)
         if found is None:
             raise InputError(f"{letter!r} at position {position} is no residue that {self.name} knows")
         return found
