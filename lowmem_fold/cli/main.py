@@ -22,6 +22,9 @@ OK, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 VERBS = {
     "fold": "predict the structures of the sequences of a FASTA file",
     "plan": "tell what a fold will take, before it runs",
+    "fill": "tell what a language model would put where residues are masked",
+    "score": "score sequences or mutations with a language model",
+    "generate": "sample sequences from a language model",
     "quantize": "write a model in a smaller form, or unpack it again",
     "bench": "measure memory, seconds and accuracy, beside stock's",
     "verify": "try on this machine that results are stock's, and what a precision costs",
