@@ -33,13 +33,12 @@ def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement]) -> str:
     """What it was measured on, and the table."""
     (group,) = groups(sweep)
     versions = next(iter(group.records.values())).environment["versions"]
-    passes = group.num_recycles + 1
+    passes = "1 pass" if group.num_recycles == 0 else f"{group.num_recycles + 1} passes"
     about = (
-        f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} pass{'es' if passes > 1 else ''} of the"
-        " trunk, random weights in the layout of\n`facebook/esmfold_v1`. Peak: anonymous memory of the whole process,"
-        " loading included. Stock: transformers"
-        f"\n{versions['transformers']}, of whose weights those that the file holds in float32 stay mapped and do not count."
-        "\nAccuracy: the demo model on 50 chains that it never saw, beside itself in fp32: median, worst."
+        f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} of the trunk, random weights in the\n"
+        "layout of `facebook/esmfold_v1`. Peak: anonymous memory of the whole process, loading included. Stock: transformers\n"
+        f"{versions['transformers']}, of whose weights those that the file holds in float32 stay mapped, and are not"
+        " counted.\nAccuracy: the demo model on 50 chains that it never saw, beside itself in fp32: median, worst."
     )
     return f"{about}\n\n{table(group, drifts)}"
 
