@@ -22,7 +22,7 @@ __all__ = ["Comparison", "compare"]
 
 _CA = ATOM_ORDER["CA"]
 _FEWEST = 3  # residues: two points can be laid on each other in many ways
-_LEAST_IDENTITY = 0.3  # below it an alignment of sequences says little of which residue is which
+_LEAST_IDENTITY = 0.3  # of the shorter one: below it an alignment of sequences says little of which residue is which
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,9 +172,10 @@ def _aligned(a: Prediction, b: Prediction) -> np.ndarray:
     rows = found[0].trace.T
     rows = rows[:, (rows >= 0).all(axis=0)].astype(np.int64)
     same = sum(ours[i] == theirs[j] for i, j in rows.T)
-    if same < _LEAST_IDENTITY * max(rows.shape[1], 1):
+    shorter = min(a.length, b.length)
+    if same < _LEAST_IDENTITY * shorter:
         raise InputError(
-            f"{a.id} and {b.id} are not of one protein: {same} of {rows.shape[1]} residues are the same where their "
+            f"{a.id} and {b.id} are not of one protein: {same} of {shorter} residues are the same where their "
             "sequences are aligned"
         )
     return rows

@@ -113,8 +113,8 @@ def _planes(positions: np.ndarray, atom_mask: np.ndarray) -> np.ndarray:
     """
     ca = positions[:, _CA]
     bisector = _unit(positions[:, _C] - ca) + _unit(positions[:, _N] - ca)
-    direction = np.where(atom_mask[:, _O, None], positions[:, _O] - positions[:, _C], bisector)
-    direction = _unit(np.nan_to_num(direction))
+    there = atom_mask[:, _O] & np.isfinite(positions[:, _O]).all(axis=1)
+    direction = _unit(np.where(there[:, None], positions[:, _O] - positions[:, _C], bisector))
     agrees = (direction[1:] * direction[:-1]).sum(axis=1) >= 0
     return direction * np.cumprod(np.concatenate([[1], np.where(agrees, 1, -1)]))[:, None]
 

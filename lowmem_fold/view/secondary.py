@@ -52,8 +52,9 @@ def hydrogen_bonds(positions: np.ndarray, atom_mask: np.ndarray) -> set[Pair]:
     the direction of C=O of the residue before, so that the first residue of a chain has none. That a proline has none
     either is not looked at. Shapes are those of `secondary_structure`.
     """
-    positions = np.asarray(positions, dtype=np.float64)
-    whole = atom_mask[:, [_N, _CA, _C, _O]].all(axis=1) & np.isfinite(positions[:, [_N, _CA, _C, _O]]).all(axis=(1, 2))
+    backbone = [_N, _CA, _C, _O]
+    whole = atom_mask[:, backbone].all(axis=1) & np.isfinite(positions[:, backbone]).all(axis=(1, 2))
+    positions = np.where(whole[:, None, None], positions, 0.0).astype(np.float64)
     donors = np.flatnonzero(_follows(positions, whole)) + 1
     found: set[Pair] = set()
     for first in range(0, len(donors), _ROWS):
@@ -63,7 +64,7 @@ def hydrogen_bonds(positions: np.ndarray, atom_mask: np.ndarray) -> set[Pair]:
 
 def _follows(positions: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Whether each residue but the first is bound to the one before; shape (L - 1,)."""
-    peptide = np.linalg.norm(np.nan_to_num(positions[1:, _N] - positions[:-1, _C]), axis=1)
+    peptide = np.linalg.norm(positions[1:, _N] - positions[:-1, _C], axis=1)
     return whole[1:] & whole[:-1] & (peptide < _PEPTIDE)
 
 
@@ -71,7 +72,7 @@ def _bonds_of(positions: np.ndarray, whole: np.ndarray, donors: np.ndarray) -> I
     before = positions[donors - 1, _C] - positions[donors - 1, _O]
     nitrogen = positions[donors, _N]
     hydrogen = nitrogen + before / np.linalg.norm(before, axis=1, keepdims=True)
-    apart = _distances(np.nan_to_num(positions[:, _CA]), positions[donors, _CA])
+    apart = _distances(positions[:, _CA], positions[donors, _CA])
     near = whole[:, None] & (apart < _NEAR)
     acceptor, place = np.nonzero(near)
     acceptor, place = (each[_may_bond(acceptor, donors[place])] for each in (acceptor, place))
