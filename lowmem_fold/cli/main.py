@@ -28,6 +28,7 @@ VERBS = {
     "quantize": "write a model in a smaller form, or unpack it again",
     "bench": "measure memory, seconds and accuracy, beside stock's",
     "verify": "try on this machine that results are stock's, and what a precision costs",
+    "view": "write a page that shows the structures of a run",
     "info": "show versions, devices, memory and optional packages",
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FAILED", "OK", "SUSPECT", "ScoreTable", "summary_line"]
+__all__ = ["FAILED", "OK", "SUSPECT", "ScoreTable", "read_lines", "summary_line"]
 
 OK, SUSPECT, FAILED = "ok", "suspect", "failed"
 
@@ -37,7 +37,7 @@ class ScoreTable:
     def __init__(self, path: Path, replace: Callable[[Path, str], object]) -> None:
         self._path = path
         self._replace = replace
-        self._lines = _read_lines(path)
+        self._lines = read_lines(path)
         self._whole = path.exists() and path.read_bytes() == self._text().encode()
 
     def repair(self, finished: Mapping[str, Mapping[str, Any]]) -> None:
@@ -87,7 +87,7 @@ def _as_text(line: Mapping[str, Any]) -> str:
     return json.dumps(line, allow_nan=False) + "\n"
 
 
-def _read_lines(path: Path) -> dict[str, dict[str, Any]]:
+def read_lines(path: Path) -> dict[str, dict[str, Any]]:
     """The lines that can be read, by id; of two with one id the later."""
     if not path.exists():
         return {}

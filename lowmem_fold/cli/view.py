@@ -1,0 +1,88 @@
+"""Write one HTML page that shows a run: all records in a table, and each structure, its pLDDT and its PAE.
+
+With --compare, how one set of structures lies on another: each laid on its partner, and the distance of each residue.
+A double click opens the page; no server is needed. Structures are drawn by 3Dmol.js, which the browser gets from the
+network unless --js puts a copy into the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .main import OK
+
+if TYPE_CHECKING:
+    from ..view.page import Page
+
+__all__ = ["add_arguments", "run"]
+
+PAGE, COMPARISON = "view.html", "compare.html"
+_EXIT_CODES = """\
+exit codes:
+  0  the page is written
+  2  the input or an option is wrong: nothing is written
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.epilog = _EXIT_CODES
+    parser.usage = "lowmem-fold view (FOLDER | --compare A B) [-o PAGE.html] [--js 3Dmol-min.js]"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", metavar="FOLDER", nargs="?", help="output folder of lowmem-fold fold")
+    what.add_argument(
+        "--compare",
+        metavar=("A", "B"),
+        nargs=2,
+        help="lay the structures of A on those of B: runs, folders of PDB or mmCIF files, or single files; of several, "
+        "those of one name",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="PAGE", help=f"the page [{PAGE} in the folder; {COMPARISON} in A's with --compare]"
+    )
+    parser.add_argument(
+        "--js", metavar="FILE", help="3Dmol-min.js, put into the page: it then needs no network"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page; returns the exit code."""
+    from ..view.library import read_library
+    from ..view.page import page_html, write_page
+
+    library = None if arguments.js is None else read_library(arguments.js)
+    page, place, complaints = _compared(*arguments.compare) if arguments.compare else _shown(arguments.folder)
+    path = write_page(arguments.output or place, page_html(page, library))
+    for complaint in complaints:
+        print(f"lowmem-fold: warning: {complaint}", file=sys.stderr)
+    print(f"{path}: {page.subtitle}")
+    return OK
+
+
+def _shown(folder: str) -> tuple[Page, Path, list[str]]:
+    """The page of a run, where it goes, and what was found wrong."""
+    from ..view.run import read_run
+    from ..view.run_page import run_page
+
+    found = read_run(folder)
+    page = run_page(found)
+    complaints = [f"{record.id}: {text}" for record in found.records for text in record.complaints]
+    return page, found.folder / PAGE, complaints
+
+
+def _compared(a: str, b: str) -> tuple[Page, Path, list[str]]:
+    """The same of a comparison."""
+    from ..view.compared import compared, read_side
+    from ..view.comparison_page import comparison_page
+
+    ours, theirs = read_side(a), read_side(b)
+    pairs = list(compared(ours, theirs))
+    complaints = [f"{pair.names[0]}: {pair.reason}" for pair in pairs if pair.reason]
+    if len(complaints) == len(pairs):
+        raise InputError(f"none of the {len(pairs)} pairs can be compared; {complaints[0]}")
+    folder = ours.path if ours.path.is_dir() else ours.path.parent
+    return comparison_page(ours, theirs, pairs), folder / COMPARISON, complaints

@@ -1,0 +1,116 @@
+// All that is known of one record: figures, what was noted, the structure, its curves and its map of errors.
+
+class Detail {
+  constructor(data) {
+    this.data = data;
+    this.stage = new Stage(data.library);
+    this.node = make("main", { class: "detail", id: "detail", tabindex: -1, "aria-label": "The chosen record" });
+    addEventListener("keydown", (event) => event.key === "Escape" && this.cursor?.clear());
+    whenThemeChanges(() => {
+      this.structure?.ground();
+      this.map?.redraw(this.map.width);
+    });
+  }
+
+  async show(index) {
+    const record = this.data.records[index];
+    this.index = index;
+    this.cursor = new Cursor();
+    const payload = JSON.parse((await unpackedText(`record-${index}`)) ?? "null");
+    const errors = await unpacked(`errors-${index}`);
+    if (this.index !== index) return; // another one was chosen meanwhile
+    this.node.replaceChildren(this.head(record), this.figures(record), ...this.notes(record, payload));
+    if (payload?.models) this.showViews(record, payload, errors);
+    if (payload?.facts.length) this.node.append(facts("How it was made", payload.facts));
+  }
+
+  head(record) {
+    const title = make("h2", {}, record.id);
+    if (record.status && record.status !== "ok") title.append(" ", make("span", { class: `badge ${record.status}` }, record.status));
+    return make("header", {}, title, record.header && record.header !== record.id ? make("p", { class: "muted" }, record.header) : null);
+  }
+
+  figures(record) {
+    const columns = this.data.columns.filter(({ key, kind }) => kind !== "text" && kind !== "status" && record[key] !== null);
+    const figure = ({ key, kind, label, help }) =>
+      make("div", { title: help ?? null }, make("dt", {}, label), make("dd", {}, shown(kind, record[key])));
+    return make("dl", { class: "figures" }, ...columns.map(figure));
+  }
+
+  notes(record, payload) {
+    return (payload?.notes ?? []).map((text) => make("p", { class: `notice ${record.status ?? ""}` }, text));
+  }
+
+  showViews(record, payload, errors) {
+    const residues = new Residues(payload.chains, payload.sequence);
+    const structure = new StructureView(payload, residues, this.cursor, this.data, this.stage, record.id);
+    const map = errors && new ErrorMap(payload.errors, errors, residues, this.cursor);
+    Object.assign(this, { structure, map });
+    const curves = payload.curves.map((curve) => this.curve(curve, payload, residues));
+    const sequence = new SequenceView(residues, this.cursor, this.letterColor(payload));
+    this.node.append(
+      make(
+        "div",
+        { class: map ? "views" : "views alone" },
+        panel("Structure", structure.node, "wide"),
+        map ? panel("Predicted aligned error", map.node) : null,
+      ),
+      this.readout(payload, residues, map),
+      ...curves,
+      panel("Sequence", sequence.node),
+    );
+    structure.start().catch((error) => this.without(structure, error));
+  }
+
+  // How far a letter is off where that is known, else how sure the model is of it.
+  letterColor({ distance, models }) {
+    if (distance) return (place) => distanceColor(this.data.distanceBands, distance[place]);
+    return (place) => plddtColor(this.data.bands, models[0].plddt?.[place]);
+  }
+
+  curve({ kind, title, series }, payload, residues) {
+    const named = series.length > 1;
+    const lines = series.map(({ name, values }, i) => ({ name, values, color: named ? MODEL_COLORS[i] : null }));
+    const largest = Math.max(...series.flatMap(({ values }) => values.filter((value) => value !== null)), 0);
+    const top = kind === "plddt" ? 100 : [2, 4, 8, 12, 16, 24, 32, 48, 64, 96].find((t) => t >= largest) ?? Math.ceil(largest);
+    const bands = ranges(kind === "plddt" ? this.data.bands : this.data.distanceBands, top);
+    const curve = new Curve({ title, top, series: lines, bands }, residues, this.cursor);
+    const names = named ? legend(lines.map(({ name, color }) => ({ name, color }))) : null;
+    return panel(title, make("div", {}, curve.node, names));
+  }
+
+  readout(payload, residues, map) {
+    const node = make("output", { class: "readout" });
+    const tell = ({ at, from }) => {
+      if (at === null) return node.replaceChildren();
+      const parts = [residues.name(at)];
+      const plddt = payload.models[0].plddt?.[at];
+      if (plddt !== undefined && plddt !== null) parts.push(`pLDDT ${plddt.toFixed(1)}, ${bandOf(this.data.bands, plddt).name}`);
+      const distance = payload.distance?.[at];
+      if (payload.distance) parts.push(distance === null ? "no partner" : `${distance.toFixed(2)} Å apart`);
+      const error = map && from !== null ? map.error(from, at) : null;
+      if (error !== null) parts.push(`off by ${error.toFixed(error % 1 ? 1 : 0)} Å when aligned on ${residues.name(from)}`);
+      node.replaceChildren(...parts.map((part, i) => make(i ? "span" : "strong", {}, part)));
+    };
+    this.cursor.listen(tell);
+    tell(this.cursor);
+    return node;
+  }
+
+  without(structure, error) {
+    const library = this.data.library.address
+      ? " It comes from the network: without one, make the page again with --js and a copy of 3Dmol-min.js, which is then in the page."
+      : "";
+    structure.node.prepend(make("p", { class: "notice failed" }, `No picture: ${error.message}.${library}`));
+    console.warn(`No picture of the structure: ${error.message}`);
+  }
+}
+
+function panel(title, node, kind = "") {
+  return make("section", { class: `panel ${kind}`, "aria-label": title }, make("h3", {}, title), node);
+}
+
+function facts(title, pairs) {
+  const list = make("dl", { class: "facts" }, ...pairs.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]));
+  return make("details", { class: "panel" }, make("summary", {}, title), list);
+}

@@ -1,0 +1,39 @@
+// The one 3D viewer of the page, moved from record to record: a browser gives a page few WebGL contexts.
+
+// Resolves to 3Dmol.js: its text is in the page, or else its address with the hash that it must have.
+async function library({ address, integrity }) {
+  const script = make("script", address ? { src: address, integrity, crossorigin: "anonymous" } : {});
+  if (!address) script.src = URL.createObjectURL(new Blob([await unpackedText("library")], { type: "text/javascript" }));
+  await new Promise((resolve, reject) => {
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("3Dmol.js could not be loaded"));
+    document.head.append(script);
+  });
+  return globalThis.$3Dmol;
+}
+
+class Stage {
+  constructor(source) {
+    this.source = source;
+    this.node = make("div", { class: "stage", role: "img", "aria-label": "The structure: drag to turn it" });
+  }
+
+  // Loaded when the first structure is shown; after a failure it is tried again with the next one.
+  async opened() {
+    this.loading ??= library(this.source);
+    try {
+      await this.loading;
+    } catch (error) {
+      this.loading = null;
+      throw error;
+    }
+    return (this.viewer ??= this.made());
+  }
+
+  made() {
+    const viewer = globalThis.$3Dmol.createViewer(this.node, { backgroundAlpha: 0, hoverDuration: 25 });
+    if (!viewer) throw new Error("this browser has no WebGL");
+    new ResizeObserver(() => this.node.isConnected && viewer.resize()).observe(this.node);
+    return viewer;
+  }
+}
