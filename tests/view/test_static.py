@@ -28,7 +28,7 @@ def pixels(figure, dpi=100) -> np.ndarray:
 
 @pytest.mark.parametrize("band", BANDS, ids=[band.name for band in BANDS])
 def test_a_structure_has_the_hue_of_its_band(band):
-    """All residues in one band: the coloured pixels of the structure have its hue; highlights are pale, outlines dark."""
+    """All residues in one band: the coloured pixels have its hue; highlights are pale, outlines dark."""
     structure = known("3a4rA")
     plddt = np.full(structure.length, band.floor + 1, np.float32)
     shown = pixels(predicted(structure, plddt=plddt).plot_structure())
