@@ -52,7 +52,8 @@ def run_batches(
     kept_bytes : callable, optional
         What `run` takes on the device for so many tokens, besides what the model does.
     failed : callable, optional
-        Called for a sequence that cannot be run, with its index and the error. By default that error is raised.
+        Called for a sequence that cannot be run, with its index and the error. By default that error is raised; an
+        OSError always is: it is of the results, and would be there for every sequence.
     """
     room = Room(backbone, logits, max_tokens, kept_bytes)
     padding = MOST_PADDING if backbone.placement == "resident" else 1.0
@@ -91,7 +92,7 @@ def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool
     try:
         run(batch)
     except Exception as error:
-        if not (any_error or is_out_of_memory(error)):
+        if isinstance(error, OSError) or not (any_error or is_out_of_memory(error)):
             raise
         _log.warning("a batch of %d failed\n%s", len(batch), traceback.format_exc().rstrip())
         return error.with_traceback(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,20 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, ModelError
+from .batches import run_batches
 from .layers import Layers
 from .pooling import pooled
 from .recipe import Recipe
+from .room import worthwhile_tokens
 from .windows import windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
 __all__ = ["Embedder", "Embedding"]
+
+_MOST_HELD_BYTES = 2**28
+"""Of the results of a batch, before they are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +88,35 @@ class Embedder:
             " of long sequences (truncate or windows)"
         )
 
+    def embed_all(
+        self,
+        sequences: Sequence[str],
+        receive: Callable[[Mapping[int, Embedding]], None],
+        max_tokens: int | None = None,
+        failed: Callable[[int, Exception], None] | None = None,
+    ) -> None:
+        """Embed any number of sequences, like lengths together.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            As `taken` gives them.
+        receive : callable
+            Called with the embeddings of each batch, by index.
+        max_tokens : int, optional
+            Of a batch; by default as many as are worthwhile and fit.
+        failed : callable, optional
+            Called for a sequence that cannot be run, with its index and the error. By default that error is raised.
+        """
+
+        def run(batch: list[int]) -> None:
+            found = self.embed([sequences[index] for index in batch])
+            receive(dict(zip(batch, found, strict=True)))
+
+        lengths = [self.num_tokens(sequence) for sequence in sequences]
+        most = max_tokens or min(worthwhile_tokens(self.backbone.device), self._tokens_held())
+        run_batches(self.backbone, lengths, run, max_tokens=most, kept_bytes=self._device_bytes, failed=failed)
+
     def num_tokens(self, sequence: str) -> int:
         """Tokens that a sequence has in a batch: those of a window where it is cut into such."""
         family = self.backbone.family
@@ -95,12 +129,12 @@ class Embedder:
         return self.layers.num_results * rows * self.backbone.width
 
     def embed(self, sequences: Sequence[str]) -> list[Embedding]:
-        """Embed sequences in one batch, of which a long one is all.
+        """Embed sequences in one batch, but for long ones, of which each window is one.
 
         Parameters
         ----------
         sequences : sequence of str
-            As `taken` gives them; one that is long only by itself.
+            As `taken` gives them.
 
         Raises
         ------
@@ -109,10 +143,9 @@ class Embedder:
         ModelError
             Results are no numbers, as where half precision overflows.
         """
-        if len(sequences) == 1 and self.is_long(sequences[0]):
-            found = [self._in_windows(sequences[0])]
-        else:
-            found = self._batch(sequences, self.recipe.residues, self.recipe.pool)
+        short = [sequence for sequence in sequences if not self.is_long(sequence)]
+        whole = iter(self._batch(short, self.recipe.residues, self.recipe.pool) if short else [])
+        found = [self._in_windows(each) if self.is_long(each) else next(whole) for each in sequences]
         if not all(embedding.is_finite() for embedding in found):
             raise ModelError(
                 f"results are no finite numbers in {self.backbone.precision}; give a precision of a wider range, as"
@@ -144,6 +177,17 @@ class Embedder:
         cls = torch.from_numpy(np.mean(tokens, axis=0)) if tokens else None
         vector = pooled(torch.from_numpy(states), cls, self.recipe.pool).numpy()
         return Embedding(states if self.recipe.residues else None, vector)
+
+    def _tokens_held(self) -> int:
+        """Tokens of a batch whose results are not too much for main memory."""
+        return _MOST_HELD_BYTES // (4 * self.result_floats(1))
+
+    def _device_bytes(self, tokens: int) -> int:
+        """What is made of a batch's states on the device."""
+        copies = 2 if self.layers.weights else 1
+        if self.backbone.device.type == "cpu" and self.recipe.residues:
+            copies += self.layers.num_results
+        return 4 * tokens * self.backbone.width * copies
 
     def _whose_limit(self) -> str:
         model = self.backbone.family.max_residues

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,12 +13,15 @@ from ..memory.capacity import cuda_capacity, host_capacity
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["WORTHWHILE_TOKENS", "Room"]
+__all__ = ["Room", "worthwhile_tokens"]
 
-WORTHWHILE_TOKENS = {"cpu": 2048, "cuda": 16384, "mps": 8192}
-"""Of a batch. On a CPU more is no faster, as `benchmarks.embed` measures; the others are assumptions."""
 _SHARE = 0.9
 """Of free memory that a plan may use: allocators do not fill it without gaps."""
+
+
+def worthwhile_tokens(device: torch.device) -> int:
+    """Tokens of a batch, beyond which it is hardly faster: on a CPU about that, on others an assumption."""
+    return 2048 if device.type == "cpu" else 16384
 
 
 class Room:
@@ -29,7 +33,7 @@ class Room:
     logits : bool
         Whether batches are of `Backbone.logits`.
     max_tokens : int, optional
-        Of a batch, padding included; by default `WORTHWHILE_TOKENS`.
+        Of a batch, padding included; by default `worthwhile_tokens`.
     kept_bytes : callable, optional
         What is kept on the device for so many tokens of a batch, besides what the model takes.
     """
@@ -42,15 +46,19 @@ class Room:
         kept_bytes: Callable[[int], int] | None = None,
     ) -> None:
         self._backbone, self._logits = backbone, logits
-        self._max_tokens = max_tokens or WORTHWHILE_TOKENS[backbone.device.type]
+        self._max_tokens = max_tokens or worthwhile_tokens(backbone.device)
         self._kept_bytes = kept_bytes or (lambda tokens: 0)
-        free = free_bytes(backbone.device)
-        self._bytes = None if free is None else int(_SHARE * free)
+        self._bytes = _room_bytes(backbone)
+        self._planned = cache(self._plan)
 
     def __call__(self, tokens: int) -> int:
-        """Sequences of so many tokens that fit a batch; 1 at least."""
-        most = max(1, self._max_tokens // tokens)
-        if self._bytes is None or self._needed(most, tokens) <= self._bytes:
+        """Sequences of so many tokens that fit a batch, 1 at least."""
+        step = 1 << max(0, tokens.bit_length() - 3)  # a plan takes time, and need not be made for each length
+        return max(1, min(self._max_tokens // tokens, self._planned(-(-tokens // step) * step, step)))
+
+    def _plan(self, tokens: int, step: int) -> int:
+        most = max(1, self._max_tokens // (tokens - step + 1))
+        if self._bytes is None or most == 1 or self._needed(most, tokens) <= self._bytes:
             return most
         least = 1  # fits, or is tried all the same
         while most - least > 1:
@@ -65,10 +73,14 @@ class Room:
         return self._backbone.peak_bytes(batch, tokens, self._logits) + self._kept_bytes(batch * tokens)
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """What can be had beside the weights, which are there; None where the system does not say."""
+def _room_bytes(backbone: Backbone) -> int | None:
+    """What batches may take beside the weights, which are there; None where the system does not say."""
+    if backbone.room_bytes is not None:
+        return backbone.room_bytes
+    device = backbone.device
     if device.type != "cuda":
-        return host_capacity().free_bytes
+        free = host_capacity().free_bytes
+        return None if free is None else int(_SHARE * free)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     index = torch.cuda.current_device() if device.index is None else device.index
-    return (cuda_capacity(index).free_bytes or 0) + cached
+    return int(_SHARE * ((cuda_capacity(index).free_bytes or 0) + cached))

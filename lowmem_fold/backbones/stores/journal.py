@@ -100,7 +100,7 @@ class Journal:
         text += b" " * (-(_FRAME.size + len(text)) % _ALIGNED)
         size = sum(array.nbytes for array in arrays)
         filling = bytes(-size % _ALIGNED)
-        views = [text, *(array.reshape(-1).view(np.uint8) for array in arrays), filling]
+        views: list[bytes | memoryview] = [text, *(array.reshape(-1).view(np.uint8).data for array in arrays), filling]
         checksum = 0
         for view in views:
             checksum = zlib.crc32(view, checksum)

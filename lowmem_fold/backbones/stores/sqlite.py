@@ -82,7 +82,7 @@ class SqliteStore:
         return key in self._keys
 
     def add(self, found: Mapping[str, Embedding]) -> None:
-        with self._connection:
+        with _as_os_errors(), self._connection:
             self._connection.executemany(
                 f"INSERT OR REPLACE INTO embeddings (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
                 [(key, *_columns(embedding.residues), *_columns(embedding.pooled)) for key, embedding in found.items()],
@@ -92,7 +92,7 @@ class SqliteStore:
     def finish(self, rows: Sequence[Row]) -> None:
         ids = {row.id for row in rows}
         everything = [*rows, *(row for row in _rows(self._connection).values() if row.id not in ids)]
-        with self._connection:
+        with _as_os_errors(), self._connection:
             self._connection.execute("DELETE FROM records")
             self._connection.executemany(
                 "INSERT INTO records (position, id, key, length) VALUES (?, ?, ?, ?)",
@@ -124,6 +124,15 @@ class Reader(EmbeddingFile):
 
     def close(self) -> None:
         self._connection.close()
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """A full disk is the system's error, whoever tells of it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(str(error)) from error
 
 
 def _make(path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:

@@ -1,0 +1,94 @@
+"""Embedding from Python: sequences in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..sequences import Record, parse_sequence
+from .embedding import Embedder, Embedding
+from .recipe import make_recipe
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+__all__ = ["embed", "taken_of_record"]
+
+
+def embed(
+    backbone: Backbone,
+    sequences: Sequence[str | Record],
+    layers: str | int | Sequence[int | str] | Mapping[int | str, float] = "last",
+    pool: str | Sequence[str] | None = None,
+    *,
+    max_tokens: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    **recipe: Any,
+) -> list[Embedding]:
+    """Embed sequences, each of them once however often it comes.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    sequences : sequence of str or Record
+        Of one chain each; unusual residues are the family's to know.
+    layers, pool, **recipe
+        `residues`, `long`, `max_length` and `overlap` further: see `make_recipe`.
+    max_tokens : int, optional
+        Of a batch, padding included. By default as many as are worthwhile and fit the memory; where that runs out,
+        fewer, and at last in a smaller placement.
+    progress : callable, optional
+        Called after each batch with the part, 0 to 1, that is done.
+
+    Returns
+    -------
+    list of Embedding
+        In the order of the sequences. Those of one sequence are one object. What is beside a sequence in a batch
+        changes its numbers by no more than rounding.
+
+    Raises
+    ------
+    InputError
+        What is asked for cannot be had of the model, or a sequence is not one chain of residues, or longer than it
+        may be: names the sequence.
+    ModelError
+        Results are no finite numbers.
+    """
+    if isinstance(sequences, str):
+        raise InputError("sequences are a list: [sequence]")
+    embedder = Embedder(backbone, make_recipe(layers, pool, **recipe))
+    taken = [taken_of_record(embedder, _record(each, index)) for index, each in enumerate(sequences)]
+    unique = list(dict.fromkeys(taken))
+    found: dict[str, Embedding] = {}
+    done, total = 0, sum(map(len, unique))
+
+    def receive(batch: Mapping[int, Embedding]) -> None:
+        nonlocal done
+        found.update((unique[index], embedding) for index, embedding in batch.items())
+        done += sum(len(unique[index]) for index in batch)
+        if progress is not None:
+            progress(done / total)
+
+    embedder.embed_all(unique, receive, max_tokens)
+    return [found[sequence] for sequence in taken]
+
+
+def taken_of_record(embedder: Embedder, record: Record) -> str:
+    """What is embedded of a record. InputError, with its name, if it is none, or has several chains."""
+    where = record.source or f"sequence {record.id!r}"
+    if len(record.chains) > 1:
+        raise InputError(
+            f"{where}: {len(record.chains)} chains, and a language model reads one at a time: give each as a record of"
+            " its own"
+        )
+    try:
+        return embedder.taken(record.sequence)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _record(sequence: str | Record, index: int) -> Record:
+    if isinstance(sequence, Record):
+        return sequence
+    return parse_sequence(sequence, f"{index + 1} of the list", keep_unusual=True)
