@@ -34,11 +34,14 @@ def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement]) -> str:
     (group,) = groups(sweep)
     versions = next(iter(group.records.values())).environment["versions"]
     passes = "1 pass" if group.num_recycles == 0 else f"{group.num_recycles + 1} passes"
-    about = (
-        f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} of the trunk, random weights in the\n"
-        "layout of `facebook/esmfold_v1`. Peak: anonymous memory of the whole process, loading included.\nStock: "
-        f"transformers {versions['transformers']}, of whose weights those that the file holds in float32 stay mapped, and are not"
-        " counted.\nAccuracy: the demo model on 50 chains that it never saw, beside itself in fp32: median, worst."
+    about = "\n".join(
+        [
+            f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} of the trunk, random weights in the",
+            "layout of `facebook/esmfold_v1`. Peak: anonymous memory of the whole process, loading included.",
+            f"Stock: transformers {versions['transformers']}; those of its weights that the file holds in float32 stay",
+            "mapped and are not counted. Accuracy: the demo model on 50 chains that it never saw, beside itself in fp32:",
+            "median, worst.",
+        ]
     )
     return f"{about}\n\n{table(group, drifts)}"
 
