@@ -36,11 +36,11 @@ def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement]) -> str:
     passes = "1 pass" if group.num_recycles == 0 else f"{group.num_recycles + 1} passes"
     about = "\n".join(
         [
-            f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} of the trunk, random weights in the",
-            "layout of `facebook/esmfold_v1`. Peak: anonymous memory of the whole process, loading included.",
+            f"{group.machine}, torch {versions['torch']}; {LENGTH} residues, {passes} of the trunk, random",
+            "weights in the layout of `facebook/esmfold_v1`. Peak: anonymous memory of the process, loading included.",
             f"Stock: transformers {versions['transformers']}; those of its weights that the file holds in float32 stay",
-            "mapped and are not counted. Accuracy: the demo model on 50 chains that it never saw, beside itself in fp32:",
-            "median, worst.",
+            "mapped and are not counted. Accuracy: the demo model on 50 chains that it never saw, beside itself in",
+            "fp32: median, worst.",
         ]
     )
     return f"{about}\n\n{table(group, drifts)}"
