@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
-__all__ = ["check_output_file", "write_text_atomic"]
+__all__ = ["check_output_file", "write_bytes_atomic", "write_text_atomic"]
 
 
 def check_output_file(path: str | Path, overwrite: bool) -> None:
@@ -25,16 +25,20 @@ def check_output_file(path: str | Path, overwrite: bool) -> None:
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:
-    """Write UTF-8 text under a temporary name beside ``path``, then rename it: a reader sees the old file or the new.
+    """`write_bytes_atomic` of UTF-8 text; line ends are ``\\n`` on every system."""
+    return write_bytes_atomic(path, text.encode("utf-8"))
 
-    The temporary name is ``.<name>.<process>.tmp``; only a killed process leaves one behind. Line ends are ``\\n`` on
-    every system. Returns ``path``.
+
+def write_bytes_atomic(path: str | Path, data: bytes) -> Path:
+    """Write under a temporary name beside ``path``, then rename it: a reader sees the old file or the new.
+
+    The temporary name is ``.<name>.<process>.tmp``; only a killed process leaves one behind. Returns ``path``.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
         os.replace(temporary, path)
