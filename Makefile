@@ -34,7 +34,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/lowmem-fold fold -i benchmarks/data/demo.fasta -o out/demo --model demo --overwrite
-	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT) and scores (scores.jsonl) are in out/demo/"
+	@$(BIN)/python -m lowmem_fold.view.pictures out/demo
+	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT), a picture of each (*.png) and scores (scores.jsonl) are in out/demo/"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
