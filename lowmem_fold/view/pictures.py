@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from ..bench.style import LIGHT, rendered
-from ..errors import InputError
+from ..errors import LowmemFoldError
 from ..formats import write_bytes_atomic
 from .known import read_prediction
 from .run import number, read_run
 from .static import draw_structure
 
-__all__ = ["write_pictures"]
+__all__ = ["main", "write_pictures"]
 
 
 def write_pictures(folder: str | Path) -> Iterator[Path]:
@@ -35,9 +36,18 @@ def write_pictures(folder: str | Path) -> Iterator[Path]:
             yield write_bytes_atomic(record.structure_path.with_name(f"{record.id}.png"), picture)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Tell each picture; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m lowmem_fold.view.pictures", description=__doc__)
+    parser.add_argument("folder", metavar="FOLDER", help="output folder of lowmem-fold fold")
     try:
-        for path in write_pictures(*sys.argv[1:2] or [""]):
+        for path in write_pictures(parser.parse_args().folder):
             print(path)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    except LowmemFoldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

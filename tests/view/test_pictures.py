@@ -12,7 +12,7 @@ from matplotlib import image
 
 from lowmem_fold.bench.style import LIGHT, rendered
 from lowmem_fold.errors import InputError
-from lowmem_fold.view.pictures import write_pictures
+from lowmem_fold.view.pictures import main, write_pictures
 from lowmem_fold.view.static import draw_structure
 from tests.view.structures import known, predicted
 
@@ -37,3 +37,13 @@ def test_each_structure_of_a_run_is_drawn(tmp_path, form):
 def test_no_run(tmp_path):
     with pytest.raises(InputError, match="no run of lowmem-fold"):
         list(write_pictures(tmp_path))
+
+
+def test_as_a_program(tmp_path, monkeypatch, capsys):
+    predicted(known("3a4rA")).save(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pictures", str(tmp_path)])
+    assert main() == 0
+    assert capsys.readouterr().out == f"{tmp_path / '3a4rA.png'}\n"
+    monkeypatch.setattr("sys.argv", ["pictures", str(tmp_path / "none")])
+    assert main() == 2
+    assert "no such folder" in capsys.readouterr().err
