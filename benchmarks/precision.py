@@ -14,15 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lowmem_fold import load
+from lowmem_fold import Folder, load
+from lowmem_fold.bench.accuracy import Outputs, against_experiment, compare, summary
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement
 from lowmem_fold.bench.structures import Structure, read_pdb_folder
-from lowmem_fold.metrics import lddt, rmsd, tm_score
 from lowmem_fold.precision import PRESETS, parse_precision
-from lowmem_fold.prediction import Prediction
 from lowmem_fold.quantization.registry import unavailable
-from lowmem_fold.residues import ATOM_ORDER
 
 DATA = Path(__file__).parent / "data" / "ts50"
 RESULTS = Path(__file__).parent / "results" / "precision.jsonl"
@@ -42,65 +40,53 @@ LAYERS = {
     "trunk, attention": "trunk.blocks.*.seq_attention.*",
     "trunk, feed-forward": "trunk.blocks.*.mlp_seq.*",
 }
-_CA = ATOM_ORDER["CA"]
 
 
 def measure() -> Iterator[Measurement]:
-    """All of it, with the back ends that are installed."""
+    """All of it, with the back ends that are installed; fp32 beside the experiment comes first."""
     cpu, structures = torch.device("cpu"), read_pdb_folder(DATA)
-    reference = _folded("fp32", structures)[0]
+    reference, found = folded("fp32", structures)
+    yield found
     for precision in PRECISIONS:
         if not unavailable(parse_precision(precision).stem.weights, cpu):
             yield drift("precision-drift", structures, precision, reference)
     if not unavailable("int8", cpu):
         for glob in LAYERS.values():
-            yield drift("precision-layers", structures, _only(glob), reference)
+            yield drift("precision-layers", structures, only(glob), reference)
 
 
-def drift(
-    benchmark: str, structures: Sequence[Structure], precision: str, reference: Sequence[Prediction]
-) -> Measurement:
-    """Fold every structure's sequence at a precision and compare with the predictions in fp32."""
-    predictions, about = _folded(precision, structures)
+def folded(
+    precision: str, structures: Sequence[Structure], benchmark: str = "precision-reference"
+) -> tuple[list[Outputs], Measurement]:
+    """Fold every structure's sequence at a precision; the outputs, and how they compare with the experiment."""
+    folder = load("demo", precision=precision, device="cpu")
+    outputs = [_outputs(folder, structure.sequence) for structure in structures]
     resolved = {
-        "model": {name: value for name, value in about.items() if name != "source"},
+        "model": {name: value for name, value in folder.describe().items() if name != "source"},
         "chains": [structure.id for structure in structures],
     }
     requested = {"model": "demo", "precision": precision, "num_recycles": NUM_RECYCLES}
-    samples = _compared(predictions, reference, structures)
-    return Measurement(benchmark, requested, resolved, describe_environment(), samples)
+    rows = [against_experiment(*pair) for pair in zip(outputs, structures, strict=True)]
+    samples = {f"experiment_{name}": column for name, column in _columns(rows).items()}
+    return outputs, Measurement(benchmark, requested, resolved, describe_environment(), samples)
 
 
-def _folded(precision: str, structures: Sequence[Structure]) -> tuple[list[Prediction], dict]:
-    folder = load("demo", precision=precision, device="cpu")
-    return [folder.fold(s.sequence, num_recycles=NUM_RECYCLES, pae=True) for s in structures], folder.describe()
+def drift(benchmark: str, structures: Sequence[Structure], precision: str, reference: Sequence[Outputs]) -> Measurement:
+    """The same, and how each chain compares with itself in fp32."""
+    outputs, found = folded(precision, structures, benchmark)
+    rows = [compare(*pair) for pair in zip(outputs, reference, strict=True)]
+    return replace(found, samples={**_columns(rows), **found.samples})
 
 
-def _compared(
-    predictions: Sequence[Prediction], references: Sequence[Prediction], structures: Sequence[Structure]
-) -> dict[str, list[float]]:
-    """Per protein, against the fp32 prediction; and the TM-score and lDDT-CA against experiment of both."""
-    samples: dict[str, list[float]] = {}
-    for prediction, reference, structure in zip(predictions, references, structures, strict=True):
-        ca, before, known = prediction.positions[:, _CA], reference.positions[:, _CA], structure.ca
-        values = {
-            "ca_rmsd_angstrom": rmsd(ca, before),
-            "tm_score": tm_score(ca, before),
-            "lddt_ca": _lddt_ca(ca, before),
-            "plddt_difference": prediction.mean_plddt - reference.mean_plddt,
-            "pae_difference_angstrom": float(np.abs(prediction.pae - reference.pae).mean()),
-            "experiment_tm_score": tm_score(ca, known),
-            "experiment_lddt_ca": _lddt_ca(ca, known),
-            "fp32_experiment_tm_score": tm_score(before, known),
-            "fp32_experiment_lddt_ca": _lddt_ca(before, known),
-        }
-        for name, value in values.items():
-            samples.setdefault(name, []).append(round(float(value), 5))
-    return samples
+def _outputs(folder: Folder, sequence: str) -> Outputs:
+    prediction = folder.fold(sequence, num_recycles=NUM_RECYCLES, distogram=True)
+    return {name: getattr(prediction, name) for name in ("positions", "plddt", "ptm", "pae", "distogram_logits")}
 
 
-def _lddt_ca(ca: np.ndarray, reference: np.ndarray) -> float:
-    return lddt(ca[:, None], reference[:, None], np.ones((len(ca), 1), dtype=bool))
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """A value for each chain, of what all of them have: a fold without contacts has no precision of them."""
+    names = [name for name in rows[0] if all(name in row for row in rows)]
+    return {name: [round(row[name], 5) for row in rows] for name in names}
 
 
 # --- tables
@@ -126,6 +112,12 @@ def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> s
             "Which layers cost it, one kind at a time stored as int8:",
             "",
             layers_table(measurements),
+            "",
+            "Each beside the experiment: median, and where it lies with 95 % confidence (bootstrap over the chains).",
+            "Contacts: CB (CA where there is none) less than 8 A apart, 6 or more residues apart in sequence; F1 is",
+            "the harmonic mean of precision and recall (`lowmem_fold/metrics/contacts.py`).",
+            "",
+            experiment_table(measurements),
         ]
     )
 
@@ -143,6 +135,13 @@ def table(drifts: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
         of_weights = str(replace(parse_precision(precision), pair="fp32", operand=None))
         lines.append(f"| {precision} | {_sizes(weights[of_weights])} | {_drifts(m.samples)} |")
     return "\n".join(lines)
+
+
+def _interval(name: str, values: Sequence[float] | None) -> str:
+    if values is None:
+        return "-"
+    median, _, (low, high) = summary(name, values)
+    return f"{median:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _sizes(weights: Mapping[str, Mapping[str, float]]) -> str:
@@ -164,7 +163,7 @@ def spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) -
 
 def layers_table(measurements: Sequence[Measurement]) -> str:
     """A line for each kind of layer that alone is stored as int8."""
-    names = {_only(glob): name for name, glob in LAYERS.items()}
+    names = {only(glob): name for name, glob in LAYERS.items()}
     lines = ["| stored as int8 | CA-RMSD, A | TM-score | lDDT-CA | pLDDT, points |", "|---|---|---|---|---|"]
     lines += [
         f"| {names[m.requested['precision']]} | {_drifts(m.samples)} |"
@@ -174,5 +173,23 @@ def layers_table(measurements: Sequence[Measurement]) -> str:
     return "\n".join(lines)
 
 
-def _only(glob: str) -> str:
+def only(glob: str) -> str:
     return f"int8,include={glob}"
+
+
+def experiment_table(measurements: Sequence[Measurement]) -> str:
+    """A line for fp32 and each precision: how near it comes to the known structures."""
+    titles = {
+        "tm_score": "TM-score",
+        "lddt_ca": "lDDT-CA",
+        "gdt_ts": "GDT-TS",
+        "contact_precision": "contacts: precision",
+        "contact_recall": "recall",
+        "contact_f1": "F1",
+    }
+    lines = ["| precision | " + " | ".join(titles.values()) + " |", "|---" * (len(titles) + 1) + "|"]
+    for m in measurements:
+        if m.benchmark in ("precision-reference", "precision-drift"):
+            cells = [_interval(name, m.samples.get(f"experiment_{name}")) for name in titles]
+            lines.append(f"| {m.requested['precision']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
