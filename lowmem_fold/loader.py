@@ -24,7 +24,7 @@ from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
 
-__all__ = ["Building", "load_model", "opened_files", "planned_model"]
+__all__ = ["Building", "load_model", "opened_files", "planned_model", "quiet_transformers"]
 
 # Buffers that are computed, which checkpoints may hold.
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
@@ -147,7 +147,7 @@ def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
             f"transformers {transformers.__version__} has no {architecture.container}, and {architecture.kind} is held"
             " by it: pip install -U transformers"
         )
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             config = container.config_class.from_pretrained(checkpoint.path)
             if architecture.trunk is not None:
@@ -307,13 +307,16 @@ def _as_trained(name: str, key: str, buffer: Tensor, files: WeightFiles) -> Tens
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without its remarks: what matters of them becomes an error."""
+def quiet_transformers() -> Iterator[None]:
+    """Without its remarks and bars: what matters of them becomes an error."""
     from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

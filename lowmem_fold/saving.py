@@ -196,8 +196,9 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
         [
             f"# {source.short_name} stored as {precision}",
             "",
-            "Written by `lowmem-fold quantize`; read by `lowmem_fold.load` and `--model` of its verbs, not by stock",
-            "transformers (`lowmem-fold quantize --dequantize` writes such a folder).",
+            "Written by `lowmem-fold quantize`; read by `lowmem_fold.load`, `load_backbone` if it is a language model,",
+            "and `--model` of its verbs, not by stock transformers (`lowmem-fold quantize --dequantize` writes such a",
+            "folder).",
             "",
             f"Source: {source.short_name}, whose fingerprint is {source.fingerprint()} and whose licence holds for",
             "these weights too.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..errors import BudgetError, InputError
 from ..loader import opened_files, planned_model
 from ..memory.budget import format_memory
 from ..planning.reserve import reserve_bytes
-from ..precision import Precision
+from ..precision import Part, Precision
 from ..residency import Residency, held_bytes, load_placed, refusal, weight_layout
 from .activations import Activations
 from .families import Family
@@ -52,8 +52,9 @@ class Blueprint:
 
     @property
     def resolved(self) -> Precision:
-        """The precision as the device has it."""
-        return self.precision.resolve(self.device)
+        """The precision as the device has it, of the stem alone."""
+        resolved = self.precision.resolve(self.device)
+        return replace(resolved, trunk=Part())
 
     def planned(self) -> Any:
         """The model without its bytes, on the meta device."""

@@ -23,14 +23,20 @@ _GIB = 2**30
 EXTRAS = {
     "quanto": {"optimum-quanto": "makes int8, int4 and float8 weights (using them needs nothing)"},
     "bnb": {"bitsandbytes": "makes bnb-int8 and bnb-nf4 weights (using them needs nothing)"},
-    "viz": {"py3Dmol": "nothing yet: structures in notebooks are to come", "matplotlib": "plots"},
+    "hdf5": {"h5py": "writes embeddings as .h5"},
+    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots and pictures of structures"},
     "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
-    parser.add_argument("-m", "--model", metavar="M", help="hub id, local folder, or demo: tell of its weights instead")
+    parser.add_argument(
+        "-m",
+        "--model",
+        metavar="M",
+        help="hub id or local folder, of a language model too, or demo: tell of its weights",
+    )
     parser.add_argument("--precision", metavar="P", help="with --model: as of lowmem-fold fold")
     parser.add_argument("--device", metavar="D", default="auto", help="with --model: as of lowmem-fold fold [auto]")
     parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
@@ -51,19 +57,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
     """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
+    from ..backbones.loading import make_blueprint
+    from ..checkpoint import find_model
     from ..devices import find_device
     from ..folder import chosen_precision, description
+    from ..inventory import inventory
     from ..loader import planned_model
 
+    if not find_model(model).folds:
+        blueprint = make_blueprint(model, precision, device=device)
+        return blueprint.describe(inventory(blueprint.planned()))
     target = find_device(device)
     checkpoint, asked, resolved = chosen_precision(model, precision, target)
     return description(planned_model(checkpoint, resolved), checkpoint, asked, target)
 
 
 def _weights_text(about: dict[str, Any]) -> str:
-    head = [
-        f"  {name:<19} {about[name]}" for name in ("source", "fingerprint", "device", "precision", "resolved_precision")
-    ]
+    names = ("family", "source", "fingerprint", "device", "attention", "precision", "resolved_precision")
+    head = [f"  {name:<19} {about[name]}" for name in names if name in about]
     return "\n".join([about["model"], *head, "", weights_table(about["weights"])])
 
 

@@ -22,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     parser.usage = "lowmem-fold quantize [-m M] (--precision P | --dequantize) -o FOLDER"
     parser.add_argument(
-        "-m", "--model", metavar="M", default=DEFAULT_MODEL, help=f"hub id, local folder, or demo [{DEFAULT_MODEL}]"
+        "-m",
+        "--model",
+        metavar="M",
+        default=DEFAULT_MODEL,
+        help=f"hub id or local folder, of a language model too, or demo [{DEFAULT_MODEL}]",
     )
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(
@@ -36,24 +40,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
     out = Path(arguments.output)
     _check_output(out, arguments.output)  # said before the model is read
-    from ..checkpoint import find_checkpoint
+    from ..backbones.loading import load_backbone
+    from ..checkpoint import find_model
     from ..folder import load
     from ..saving import save_dequantized, save_quantized
 
-    checkpoint = find_checkpoint(arguments.model)
+    checkpoint = find_model(arguments.model)
     if (checkpoint.policy() is None) == arguments.dequantize:
         raise InputError(
             f"{arguments.model} is not quantized: there is nothing to unpack"
             if arguments.dequantize
             else f"{arguments.model} is quantized already ({checkpoint.policy()}); quantize its source"
         )
-    folder = load(arguments.model, device="cpu", precision=arguments.precision)
+    of_kind = load if checkpoint.folds else load_backbone
+    loaded = of_kind(arguments.model, precision=arguments.precision, device="cpu", placement="resident")
     try:
         if arguments.dequantize:
-            save_dequantized(folder.model, checkpoint, out)
+            save_dequantized(loaded.model, checkpoint, out)
             print(f"{out}: unpacked, for stock transformers too")
         else:
-            print(weights_table(save_quantized(folder.model, checkpoint, folder.precision, out)))
+            print(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
             print(f"{out} is written: --model {out}")
     except OSError as error:
         raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
