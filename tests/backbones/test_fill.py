@@ -1,0 +1,98 @@
+"""Masked residues: probabilities against stock transformers, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lowmem_fold.backbones.fill import fill
+from lowmem_fold.backbones.loading import load_backbone
+from lowmem_fold.errors import InputError, ModelError
+
+from .masked_models import AMINO_ACIDS, SHORT, save_stock
+
+SEQUENCES = ["MKT*LV", "*ACDEFGHIK*", "GG*"]
+
+
+@pytest.mark.parametrize("family", ["esm2", "esm1", "esmc", "protbert", "antiberty"])
+def test_probabilities_are_stocks(tmp_path, family):
+    stock = save_stock(tmp_path / family, family)
+    filled = fill(load_backbone(stock.folder, device="cpu"), SEQUENCES, k=20)
+    assert [each.sequence for each in filled] == SEQUENCES
+    for sequence, each in zip(SEQUENCES, filled, strict=True):
+        expected = np.exp(stock.log_probabilities(sequence))
+        expected /= expected.sum(1, keepdims=True)
+        for filling, row in zip(each.fillings, expected, strict=True):
+            assert sequence[filling.position - 1] == "*"
+            assert sorted(filling.residues) == list(AMINO_ACIDS)
+            assert filling.probabilities == tuple(sorted(filling.probabilities, reverse=True))
+            np.testing.assert_allclose(
+                filling.probabilities, row[[AMINO_ACIDS.index(r) for r in filling.residues]], rtol=1e-4
+            )
+
+
+def test_ways_to_write_a_mask(esm2):
+    plain, *others = fill(esm2, ["MKT*LV*", "mkt<mask>lv<mask>", " MK T*\nLV*"], k=2)
+    assert [filling.position for filling in plain.fillings] == [4, 7]
+    assert all(other.sequence == plain.sequence for other in others)
+    assert all(other.best == plain.best for other in others)
+
+
+def test_best_has_the_first_of_each(esm2):
+    (filled,) = fill(esm2, ["M*T*"], k=1)
+    first, second = (filling.residues for filling in filled.fillings)
+    assert filled.best == f"M{first}T{second}"
+    assert len(first) == len(filled.fillings[0].probabilities) == 1
+
+
+@pytest.mark.parametrize(
+    ("sequence", "message"),
+    [
+        ("MKTL", "sequence 1: no residue is masked"),
+        ("  ", "sequence 1: there is no sequence"),
+        ("MK*:AA", "sequence 1: a language model reads one chain at a time"),
+        ("MK*1", "sequence 1: position 4: '1' is no residue"),
+    ],
+    ids=["no-mask", "empty", "chains", "digit"],
+)
+def test_refused_sequences(esm2, sequence, message):
+    with pytest.raises(InputError, match=message):
+        fill(esm2, [sequence])
+
+
+@pytest.mark.parametrize("k", [0, 21])
+def test_k_is_a_number_of_amino_acids(esm2, k):
+    with pytest.raises(InputError, match=f"is 1 to 20; it is {k}"):
+        fill(esm2, ["M*"], k)
+
+
+def test_a_string_is_no_list(esm2):
+    with pytest.raises(InputError, match="put a single one into brackets"):
+        fill(esm2, "M*")
+
+
+def test_too_long(tmp_path):
+    backbone = load_backbone(save_stock(tmp_path, "esm1").folder, device="cpu")
+    assert fill(backbone, ["*" * SHORT])
+    with pytest.raises(InputError, match=f"long one: {SHORT + 1} residues, and ESM-1b/1v has positions for {SHORT}"):
+        fill(backbone, ["*" * (SHORT + 1)], names=["long one"])
+
+
+def test_encoders_are_refused_with_what_to_take(tmp_path):
+    backbone = load_backbone(save_stock(tmp_path, "prott5").folder, device="cpu")
+    with pytest.raises(InputError, match=r"ProtT5 is an encoder .* use it to embed, and one of ESM-2"):
+        fill(backbone, ["M*"])
+
+
+def test_a_checkpoint_without_head_is_refused(tmp_path):
+    stock = save_stock(tmp_path / "whole", "esm2")
+    stock.model.esm.save_pretrained(tmp_path / "encoder")
+    with pytest.raises(InputError, match="holds no head for masked residues, only the encoder of ESM-2"):
+        fill(load_backbone(tmp_path / "encoder", device="cpu"), ["M*"])
+
+
+def test_numbers_that_overflowed_are_no_probabilities(esm2, monkeypatch):
+    logits = esm2.logits
+    monkeypatch.setattr(esm2, "logits", lambda tokens: logits(tokens) * float("inf"))
+    with pytest.raises(ModelError, match="not finite in fp32"):
+        fill(esm2, ["M*"])

@@ -1,0 +1,165 @@
+"""Pseudo-perplexity and masked marginals against stock transformers, one masked sequence at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from lowmem_fold.backbones.loading import load_backbone
+from lowmem_fold.backbones.queries import Query
+from lowmem_fold.backbones.score import score, score_mutations
+from lowmem_fold.errors import InputError
+
+from .masked_models import AMINO_ACIDS, SHORT, save_stock
+
+SEQUENCE = "MKTAYIAKQRG"
+
+
+def masked(sequence: str, *positions: int) -> str:
+    return "".join("*" if place in positions else letter for place, letter in enumerate(sequence, start=1))
+
+
+def log_likelihood(stock, sequence: str) -> float:
+    """Of the definition: each residue alone is masked."""
+    return sum(
+        stock.log_probabilities(masked(sequence, place))[0, AMINO_ACIDS.index(letter)]
+        for place, letter in enumerate(sequence, start=1)
+        if letter in AMINO_ACIDS
+    )
+
+
+@pytest.mark.parametrize("family", ["esm2", "esmc", "protbert"])
+def test_pseudo_perplexity_is_the_definition(tmp_path, family):
+    stock = save_stock(tmp_path, family)
+    sequences = [SEQUENCE, "GXGGU", "ACDEFGHIKLMNPQRSTVWY", SEQUENCE]
+    found = score(load_backbone(tmp_path, device="cpu"), sequences)
+    for sequence, each in zip(sequences, found, strict=True):
+        expected = log_likelihood(stock, sequence)
+        scored = sum(letter in AMINO_ACIDS for letter in sequence)
+        assert (each.length, each.scored) == (len(sequence), scored)
+        assert each.log_likelihood == pytest.approx(expected, rel=1e-5)
+        assert each.pseudo_perplexity == pytest.approx(math.exp(-expected / scored), rel=1e-4)
+
+
+def test_equal_sequences_and_positions_are_run_once(esm2, monkeypatch):
+    asked = []
+    logits = esm2.logits
+    monkeypatch.setattr(esm2, "logits", lambda tokens: asked.extend(map(tuple, tokens)) or logits(tokens))
+    score(esm2, [SEQUENCE, SEQUENCE])
+    assert len(asked) == len(set(asked)) == len(SEQUENCE)
+    asked.clear()
+    score_mutations(esm2, SEQUENCE, ["M1A", "M1C", "K2A:M1D", "M1E:K2C"])
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("family", ["esm2", "antiberty"])
+def test_masked_marginals_are_the_definition(tmp_path, family):
+    stock = save_stock(tmp_path, family)
+    variants = {"A4V": [4], "K2W:R10D": [2, 10], "R10D:K2W": [2, 10], "G11G": [11], "K2A": [2]}
+    found = score_mutations(load_backbone(tmp_path, device="cpu"), SEQUENCE, list(variants))
+    assert [each.variant for each in found] == list(variants)
+    for each, positions in zip(found, variants.values(), strict=True):
+        log_p = stock.log_probabilities(masked(SEQUENCE, *positions))
+        mutants = {int(part[1:-1]): part[-1] for part in each.variant.split(":")}
+        expected = sum(
+            row[AMINO_ACIDS.index(mutants[place])] - row[AMINO_ACIDS.index(SEQUENCE[place - 1])]
+            for place, row in zip(positions, log_p, strict=True)
+        )
+        assert each.score == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_all_mutations(esm2, esm2_stock):
+    found = {each.variant: each.score for each in score_mutations(esm2, "MXT", "all")}
+    assert len(found) == 2 * 19
+    (row,) = esm2_stock.log_probabilities("MX*")
+    assert found["T3W"] == pytest.approx(row[AMINO_ACIDS.index("W")] - row[AMINO_ACIDS.index("T")], rel=1e-4)
+
+
+def test_long_sequences_are_seen_around_the_mask(tmp_path):
+    stock = save_stock(tmp_path, "esm1")
+    backbone = load_backbone(tmp_path, device="cpu")
+    sequence = SEQUENCE * 3
+    with pytest.raises(InputError, match=f"the sequence: 33 residues, and ESM-1b/1v has positions for {SHORT}; choose"):
+        score_mutations(backbone, sequence, ["M1A"])
+    half = SHORT // 2
+    for variant, start in (("M1A", 0), ("Y16A", 16 - 1 - half), ("G33A", len(sequence) - SHORT)):
+        place = int(variant[1:-1]) - 1
+        window = masked(sequence, place + 1)[start : start + SHORT]
+        assert "*" in window
+        if 0 < start < len(sequence) - SHORT:
+            assert abs(window.index("*") - (SHORT - 1) / 2) <= 0.5
+        (row,) = stock.log_probabilities(window)
+        (found,) = score_mutations(backbone, sequence, [variant], long="windows")
+        expected = row[AMINO_ACIDS.index("A")] - row[AMINO_ACIDS.index(variant[0])]
+        assert found.score == pytest.approx(expected, rel=1e-4)
+    (whole,) = score(backbone, [sequence], long="windows")
+    assert whole.scored == len(sequence)
+
+
+def test_positions_beyond_one_window_are_refused(tmp_path):
+    save_stock(tmp_path, "esm1")
+    backbone = load_backbone(tmp_path, device="cpu")
+    sequence = SEQUENCE * 3
+    assert score_mutations(backbone, sequence, ["M1A:M12A"], long="windows")
+    with pytest.raises(InputError, match=f"positions 1 and 13 are masked together, and the model sees {SHORT}"):
+        score_mutations(backbone, sequence, ["M1A:K13A"], long="windows")
+
+
+@pytest.mark.parametrize(
+    ("positions", "seen"),
+    [((1,), "*BCD"), ((2,), "A*CD"), ((4,), "BC*E"), ((8,), "EFG*"), ((3, 6), "*DE*")],
+    ids=["start", "near-start", "middle", "end", "as-wide-as-the-window"],
+)
+def test_windows(positions, seen):
+    sequence = "ABCDEFGH"
+    query = Query(sequence, tuple((place, sequence[place - 1]) for place in positions))
+    assert query.masked(4) == seen
+    assert query.masked(None) == query.masked(8) == masked(sequence, *positions)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        (["MKT", "MK*"], "sequence 2: position 3 is masked, and has no score"),
+        (["XX"], "sequence 1: no residue is one of the 20 amino acids"),
+        (["MK:T"], "sequence 1: a language model reads one chain"),
+        ("MKT", "sequences are a list"),
+    ],
+    ids=["masked", "unknown", "chains", "string"],
+)
+def test_refused_sequences(esm2, sequences, message):
+    with pytest.raises(InputError, match=message):
+        score(esm2, sequences)
+
+
+@pytest.mark.parametrize(
+    ("mutations", "message"),
+    [("M1A", "mutations are a list, or 'all'"), ([], "no mutations are given"), (["M2A"], "position 2 is K, not M")],
+    ids=["string", "none", "wild-type"],
+)
+def test_refused_mutations(esm2, mutations, message):
+    with pytest.raises(InputError, match=message):
+        score_mutations(esm2, SEQUENCE, mutations)
+
+
+def test_unknown_way_with_long_sequences(esm2):
+    with pytest.raises(InputError, match="can be refuse, windows; 'cut' is none of these"):
+        score(esm2, [SEQUENCE], long="cut")
+
+
+def test_batches_change_nothing(esm2, monkeypatch):
+    together = score(esm2, [SEQUENCE[:7], SEQUENCE[:3]])
+    logits = esm2.logits
+
+    def out_of_memory(tokens):
+        if len(tokens) > 1:
+            raise MemoryError
+        return logits(tokens)
+
+    monkeypatch.setattr(esm2, "logits", out_of_memory)
+    alone = score(esm2, [SEQUENCE[:7], SEQUENCE[:3]])
+    np.testing.assert_allclose(
+        [each.log_likelihood for each in together], [each.log_likelihood for each in alone], rtol=1e-5
+    )
