@@ -85,7 +85,7 @@ class Embedder:
             return sequence[: self.limit]
         raise InputError(
             f"{len(sequence)} residues are more than the {self.limit} that {self._whose_limit()}: choose what becomes"
-            " of long sequences (truncate or windows)"
+            " of long ones (--long truncate or windows)"
         )
 
     def embed_all(

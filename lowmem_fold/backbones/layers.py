@@ -41,9 +41,7 @@ class Layers:
 
     def __str__(self) -> str:
         """As the command line takes it, with plain numbers; the same text for the same results."""
-        if self.weights:
-            return ",".join(f"{number}={weight:g}" for number, weight in zip(self.numbers, self.weights, strict=True))
-        return ",".join(map(str, self.numbers)) + ("," if self.stacked and len(self.numbers) == 1 else "")
+        return _text(self.numbers, self.weights, self.stacked)
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,10 @@ class LayerChoice:
     names: tuple[str, ...]
     weights: tuple[float, ...] | None = None
     stacked: bool = False
+
+    def __str__(self) -> str:
+        """As the command line takes it."""
+        return _text(self.names, self.weights, self.stacked and self.names != ("all",))
 
     def of(self, num_layers: int) -> Layers:
         """What the choice is in a model of so many layers. InputError for a layer that it has not, or one twice."""
@@ -91,6 +93,12 @@ def parse_layers(layers: str | int | Sequence[int | str] | Mapping[int | str, fl
     if isinstance(layers, Sequence):
         return _checked(tuple(map(str, layers)), None, True)
     return _checked((str(layers),), None, False)
+
+
+def _text(layers: Sequence[int | str], weights: Sequence[float] | None, stacked: bool) -> str:
+    if weights:
+        return ",".join(f"{layer}={weight!r}" for layer, weight in zip(layers, weights, strict=True))
+    return ",".join(map(str, layers)) + ("," if stacked and len(layers) == 1 else "")
 
 
 def _of_text(text: str) -> LayerChoice:

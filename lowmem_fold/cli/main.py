@@ -25,6 +25,7 @@ VERBS = {
     "fill": "tell what a language model would put where residues are masked",
     "score": "score sequences or mutations with a language model",
     "generate": "sample sequences from a language model",
+    "embed": "write a language model's vectors of residues or proteins",
     "quantize": "write a model in a smaller form, or unpack it again",
     "bench": "measure memory, seconds and accuracy, beside stock's",
     "verify": "try on this machine that results are stock's, and what a precision costs",
