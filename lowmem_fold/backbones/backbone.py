@@ -20,6 +20,7 @@ from .families import Family
 from .passes import head_logits, padded, run_layers
 
 if TYPE_CHECKING:
+    from ..sequences import Record
     from .embedding import Embedding
     from .fill import Filled
     from .generate import Generated
@@ -205,16 +206,11 @@ class Backbone:
             "weights_wait_in": self._residency.waits_in,
         }
 
-    def embed(self, sequences: Sequence[str], **recipe: Any) -> list[Embedding]:
-        """Vectors of sequences, in their order: per residue, or pooled.
+    def embed(self, sequences: Sequence[str | Record], **options: Any) -> list[Embedding]:
+        """Vectors of the residues of sequences, or of them as a whole (`layers`, `pool`, ...): see `embed.embed`."""
+        from .embed import embed
 
-        recipe: `layers`, `pool` and the rest of what `embedding.Embedder` reads, as `recipe.make_recipe` has them.
-        InputError names what cannot be had, or a sequence that is too long.
-        """
-        from .embedding import Embedder
-        from .recipe import make_recipe
-
-        return Embedder(self, make_recipe(**recipe)).embed(sequences)
+        return embed(self, sequences, **options)
 
     def fill(self, sequences: Sequence[str], k: int = 5) -> list[Filled]:
         """The most probable amino acids at masked positions: see `fill.fill`."""
