@@ -9,15 +9,15 @@ from lowmem_fold.backbones.fill import fill
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.errors import InputError, ModelError
 
-from .masked_models import AMINO_ACIDS, SHORT, save_stock
+from .masked_stock import AMINO_ACIDS, MASKED, stock_of
 
 SEQUENCES = ["MKT*LV", "*ACDEFGHIK*", "GG*"]
 
 
-@pytest.mark.parametrize("family", ["esm2", "esm1", "esmc", "protbert", "antiberty"])
-def test_probabilities_are_stocks(tmp_path, family):
-    stock = save_stock(tmp_path / family, family)
-    filled = fill(load_backbone(stock.folder, device="cpu"), SEQUENCES, k=20)
+@pytest.mark.parametrize("case", MASKED)
+def test_probabilities_are_stocks(family_folder, case):
+    stock = stock_of(family_folder(case), case)
+    filled = fill(load_backbone(family_folder(case), device="cpu"), SEQUENCES, k=20)
     assert [each.sequence for each in filled] == SEQUENCES
     for sequence, each in zip(SEQUENCES, filled, strict=True):
         expected = np.exp(stock.log_probabilities(sequence))
@@ -71,24 +71,23 @@ def test_a_string_is_no_list(esm2):
         fill(esm2, "M*")
 
 
-def test_too_long(tmp_path):
-    backbone = load_backbone(save_stock(tmp_path, "esm1").folder, device="cpu")
-    assert fill(backbone, ["*" * SHORT])
-    with pytest.raises(InputError, match=f"long one: {SHORT + 1} residues, and ESM-1b/1v has positions for {SHORT}"):
-        fill(backbone, ["*" * (SHORT + 1)], names=["long one"])
+def test_too_long(family_folder):
+    backbone = load_backbone(family_folder("esm1"), device="cpu")
+    most = backbone.family.max_residues
+    assert fill(backbone, ["*" * most])
+    with pytest.raises(InputError, match=f"long one: {most + 1} residues, and ESM-1b/1v has positions for {most}"):
+        fill(backbone, ["*" * (most + 1)], names=["long one"])
 
 
-def test_encoders_are_refused_with_what_to_take(tmp_path):
-    backbone = load_backbone(save_stock(tmp_path, "prott5").folder, device="cpu")
+def test_encoders_are_refused_with_what_to_take(family_folder):
+    backbone = load_backbone(family_folder("prott5"), device="cpu")
     with pytest.raises(InputError, match=r"ProtT5 is an encoder .* use it to embed, and one of ESM-2"):
         fill(backbone, ["M*"])
 
 
-def test_a_checkpoint_without_head_is_refused(tmp_path):
-    stock = save_stock(tmp_path / "whole", "esm2")
-    stock.model.esm.save_pretrained(tmp_path / "encoder")
+def test_a_checkpoint_without_head_is_refused(family_folder):
     with pytest.raises(InputError, match="holds no head for masked residues, only the encoder of ESM-2"):
-        fill(load_backbone(tmp_path / "encoder", device="cpu"), ["M*"])
+        fill(load_backbone(family_folder("esm2-alone"), device="cpu"), ["M*"])
 
 
 def test_numbers_that_overflowed_are_no_probabilities(esm2, monkeypatch):
