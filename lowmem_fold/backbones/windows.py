@@ -42,4 +42,4 @@ def windows(length: int, size: int, overlap: int) -> list[Window]:
     count = 1 + -(-(length - size) // (size - overlap))
     starts = [round(index * (length - size) / (count - 1)) for index in range(count)]
     cuts = [0, *((after + before + size) // 2 for before, after in pairwise(starts)), length]
-    return [Window(start, start + size, first, last) for start, first, last in zip(starts, cuts, cuts[1:], strict=True)]
+    return [Window(start, start + size, *kept) for start, kept in zip(starts, pairwise(cuts), strict=True)]
