@@ -42,7 +42,7 @@ def table_settings(backbone: Backbone, tasks: Sequence[tuple[str, AnyTask]], lon
     text = json.dumps([(id, task.sequence, getattr(task, "names", None)) for id, task in tasks])
     described = backbone.describe()
     return {
-        "model": described["model"],
+        "model": backbone.checkpoint.short_name,
         "fingerprint": described["fingerprint"],
         "precision": described["precision"],
         "long": long,

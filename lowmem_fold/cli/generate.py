@@ -78,10 +78,9 @@ def _template(arguments: argparse.Namespace) -> str:
 
 
 def _fasta(found: Sequence[Generated], backbone: Backbone, arguments: argparse.Namespace) -> str:
-    told = backbone.describe()
     steps = "" if arguments.steps is None else f" steps={arguments.steps}"
     how = f"temperature={arguments.temperature:g} seed={arguments.seed}{steps}"
-    model = f"model={told['model']} precision={told['precision']}"
+    model = f"model={backbone.checkpoint.short_name} precision={backbone.precision}"
     return "".join(
         f">generated_{number} log_probability={each.log_probability:.3f} {how} {model}\n{_wrapped(each.sequence)}"
         for number, each in enumerate(found, start=1)
