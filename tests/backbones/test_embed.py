@@ -1,0 +1,240 @@
+"""Embeddings beside stock transformers' states, whatever is beside a sequence in its batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertModel, EsmModel, T5EncoderModel
+
+from lowmem_fold.backbones.embed import embed
+from lowmem_fold.backbones.embedding import Embedder
+from lowmem_fold.backbones.loading import load_backbone
+from lowmem_fold.backbones.pooling import parse_pool
+from lowmem_fold.backbones.recipe import make_recipe
+from lowmem_fold.backbones.windows import windows
+from lowmem_fold.errors import InputError, ModelError
+from tests.backbones.models import BERT, CASES, ESM, T5_PIECES
+
+SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "GS", "ACDEFGHIKLMNPQRSTVWYX", "MKTAYIAKQR", "W", "GS", "MVLSPADKTNVKAAW"]
+#: By family: stock's model, how it is loaded, its words, and the special tokens before and behind.
+STOCK = {
+    "esm2": (EsmModel, {"add_pooling_layer": False}, ESM, ["<cls>"], ["<eos>"]),
+    "protbert": (BertModel, {"add_pooling_layer": False}, BERT, ["[CLS]"], ["[SEP]"]),
+    "prott5": (T5EncoderModel, {}, [piece.strip("\u2581") for piece in T5_PIECES], [], ["</s>"]),
+}
+
+
+@pytest.fixture(scope="module")
+def backbone(family_folder):
+    loaded = {}
+
+    def load(case):
+        if case not in loaded:
+            loaded[case] = load_backbone(family_folder(case), device="cpu")
+        return loaded[case]
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def stock_states(family_folder):
+    """Of a sequence run alone by stock transformers: states (layers, T, D), special tokens included."""
+    loaded = {}
+
+    def states(case, sequence):
+        model, keywords, words, before, behind = STOCK[case]
+        if case not in loaded:
+            loaded[case] = model.from_pretrained(family_folder(case), **keywords).eval()
+        tokens = [words.index(word) for word in [*before, *sequence, *behind]]
+        with torch.no_grad():
+            out = loaded[case](torch.tensor([tokens]), output_hidden_states=True)
+        return torch.cat(out.hidden_states).numpy()
+
+    return states
+
+
+def close(found, expected, tolerance=1e-5):
+    assert found.shape == expected.shape and found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", STOCK)
+def test_residues_are_stocks_states(backbone, stock_states, case):
+    for sequence, found in zip(SEQUENCES, embed(backbone(case), SEQUENCES, "all"), strict=True):
+        states = stock_states(case, sequence)
+        start = len(STOCK[case][3])
+        close(found.residues, states[:, start : start + len(sequence)])
+        assert found.pooled is None
+
+
+@pytest.mark.parametrize("case", STOCK)
+def test_pooled(backbone, stock_states, case):
+    start = len(STOCK[case][3])
+    pool = ["std", "mean", "max", *(["cls"] if start else [])]
+    for sequence, found in zip(SEQUENCES, embed(backbone(case), SEQUENCES, [-1, 1], pool), strict=True):
+        states = stock_states(case, sequence)[[3, 1]]
+        residues = states[:, start : start + len(sequence)]
+        parts = [residues.std(1), residues.mean(1), residues.max(1), states[:, 0]]
+        close(found.pooled, np.concatenate(parts[: len(pool)], -1))
+        assert found.residues is None
+
+
+def test_mix(backbone, stock_states):
+    for sequence, found in zip(
+        SEQUENCES, embed(backbone("esm2"), SEQUENCES, {-1: 0.75, 0: -2.0}, "cls,mean,max", residues=True), strict=True
+    ):
+        states = stock_states("esm2", sequence)
+        mixed = 0.75 * states[3] - 2 * states[0]
+        close(found.residues, mixed[1:-1])
+        close(found.pooled, np.concatenate([mixed[0], mixed[1:-1].mean(0), mixed[1:-1].max(0)]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_neighbours_in_a_batch_change_nothing(backbone, case):
+    """Relative 1e-5: a value depends on its own sequence alone."""
+    alone = [embed(backbone(case), [sequence], "all", "mean,max,std", residues=True)[0] for sequence in SEQUENCES]
+    for max_tokens in (None, 1, 30, 60):
+        found = embed(backbone(case), SEQUENCES, "all", "mean,max,std", residues=True, max_tokens=max_tokens)
+        for one, other in zip(found, alone, strict=True):
+            close(one.residues, other.residues)
+            close(one.pooled, other.pooled)
+
+
+def test_padded_batch_changes_nothing(backbone):
+    """All in one batch, whatever the padding."""
+    embedder = Embedder(backbone("esm2"), make_recipe("all", "mean,cls", residues=True))
+    for one, sequence in zip(embedder.embed(SEQUENCES), SEQUENCES, strict=True):
+        (other,) = embedder.embed([sequence])
+        close(one.residues, other.residues)
+        close(one.pooled, other.pooled)
+
+
+def test_sequence_that_comes_twice_is_run_once(backbone):
+    found = embed(backbone("esm2"), SEQUENCES)
+    assert found[1] is found[5]
+
+
+def test_axis_of_layers(backbone):
+    shapes = {
+        str(layers): embed(backbone("esm2"), ["MKT"], layers, "mean,max", residues=True)[0].arrays
+        for layers in ("last", 0, [0], "all", {0: 1.0, 1: 1.0})
+    }
+    found = {name: (arrays["residues"].shape, arrays["pooled"].shape) for name, arrays in shapes.items()}
+    assert found == {
+        "last": ((3, 32), (64,)),
+        "0": ((3, 32), (64,)),
+        "[0]": ((1, 3, 32), (1, 64)),
+        "all": ((4, 3, 32), (4, 64)),
+        "{0: 1.0, 1: 1.0}": ((3, 32), (64,)),
+    }
+
+
+def test_progress_ends(backbone):
+    told = []
+    embed(backbone("esm2"), SEQUENCES, max_tokens=30, progress=told.append)
+    assert told == sorted(told) and told[-1] == 1 and len(told) > 2
+
+
+# Long sequences
+
+
+def test_long_sequences_are_refused_by_name(backbone):
+    with pytest.raises(InputError, match=r"'3 of the list': 21 residues are more than the 20 that max_length allows"):
+        embed(backbone("esm2"), ["MK", "GS", SEQUENCES[2]], max_length=20)
+    with pytest.raises(InputError, match=r"80 residues are more than the 36 that ESM-1b/1v takes"):
+        embed(backbone("esm1"), ["MK" * 40])
+
+
+def test_truncated(backbone):
+    cut, whole = embed(
+        backbone("esm2"), [SEQUENCES[0], "GS"], long="truncate", max_length=10, pool="mean", residues=True
+    )
+    expected, _ = embed(backbone("esm2"), [SEQUENCES[0][:10], "GS"], pool="mean", residues=True)
+    assert cut.residues.shape == (10, 32) and whole.residues.shape == (2, 32)
+    close(cut.residues, expected.residues)
+    close(cut.pooled, expected.pooled)
+
+
+def test_windows(backbone):
+    long = "".join(SEQUENCES)
+    options = {"long": "windows", "max_length": 20, "overlap": 6}
+    found, short = embed(backbone("esm2"), [long, "GS"], [0, -1], "cls,mean,std", residues=True, **options)
+    parts, tokens = [], []
+    for window in windows(len(long), 20, 6):
+        (part,) = embed(backbone("esm2"), [long[window.start : window.end]], [0, -1], "cls", residues=True)
+        parts.append(part.residues[:, window.first - window.start : window.last - window.start])
+        tokens.append(part.pooled)
+    residues = np.concatenate(parts, 1)
+    close(found.residues, residues)
+    close(found.pooled, np.concatenate([np.mean(tokens, 0), residues.mean(1), residues.std(1)], -1))
+    close(short.residues, embed(backbone("esm2"), ["GS"], [0, -1])[0].residues)
+
+
+def test_windows_of_a_model_with_positions(backbone):
+    long = "MKTAYIAKQR" * 10
+    (found,) = embed(backbone("esm1"), [long], long="windows", pool="max")
+    assert found.pooled.shape == (32,) and found.residues is None
+    assert embed(backbone("esm1"), [long], long="windows")[0].residues.shape == (100, 32)
+
+
+# What cannot be had
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"pool": "mean,median"}, "'median' is none of mean, max, cls, std"),
+        ({"pool": "mean,mean"}, "each can be named once"),
+        ({"residues": False}, "no result"),
+        ({"long": "split"}, "'split' is none of these"),
+        ({"max_length": 0}, "from 1 on"),
+        ({"overlap": 3}, "an overlap is of windows"),
+        ({"long": "windows", "overlap": -1}, "from 0 on"),
+        ({"long": "windows", "overlap": 8, "max_length": 8}, "windows of 8 residues cannot share 8"),
+        ({"layers": 4}, "no layer 4"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_wrong_options(backbone, options, named):
+    with pytest.raises(InputError, match=named):
+        embed(backbone("esm2"), ["MKT"], **options)
+
+
+def test_what_a_family_has_not(backbone):
+    with pytest.raises(InputError, match="ProtT5 has no token before the residues"):
+        embed(backbone("prott5"), ["MKT"], pool="cls")
+    with pytest.raises(InputError, match="windows hold 36 residues and cannot share 40"):
+        embed(backbone("esm1"), ["MKT"], long="windows", overlap=40)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "named"),
+    [
+        ("MKT", "a list"),
+        (["MKT", "M-T"], "'2 of the list'.*position 2.*'-'"),
+        (["MKT:GS"], "2 chains"),
+        ([""], "no sequence"),
+    ],
+    ids=["text", "gap", "chains", "empty"],
+)
+def test_wrong_sequences(backbone, sequences, named):
+    with pytest.raises(InputError, match=named):
+        embed(backbone("esm2"), sequences)
+
+
+def test_numbers_that_are_none_are_refused(backbone, monkeypatch):
+    model = backbone("esm2")
+    run = model.hidden_states
+
+    def overflowing(tokens, layers, receive):
+        run(tokens, layers, lambda number, states: receive(number, states / 0))
+
+    monkeypatch.setattr(model, "hidden_states", overflowing)
+    with pytest.raises(ModelError, match="no finite numbers in fp32"):
+        embed(model, ["MKT"])
+
+
+def test_pool_as_text_or_names():
+    assert parse_pool("std, mean") == parse_pool(["std", "mean"]) == ("std", "mean")
+    assert parse_pool(None) == ()
