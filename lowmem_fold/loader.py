@@ -24,7 +24,7 @@ from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
 
-__all__ = ["Building", "load_model", "opened_files", "planned_model", "quiet_transformers"]
+__all__ = ["Building", "container_of", "load_model", "opened_files", "planned_model", "quiet_transformers"]
 
 # Buffers that are computed, which checkpoints may hold.
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
@@ -136,10 +136,9 @@ def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
 
 
-def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
-    """The model without its weights; buffers are there, in float32."""
+def container_of(architecture: Architecture) -> Any:
+    """The class of transformers that holds the weights. ModelError if the installed version has it not."""
     import transformers
-    from accelerate import init_empty_weights
 
     container = getattr(transformers, architecture.container, None)
     if container is None:
@@ -147,6 +146,14 @@ def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
             f"transformers {transformers.__version__} has no {architecture.container}, and {architecture.kind} is held"
             " by it: pip install -U transformers"
         )
+    return container
+
+
+def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
+    """The model without its weights; buffers are there, in float32."""
+    from accelerate import init_empty_weights
+
+    container = container_of(architecture)
     with quiet_transformers():
         try:
             config = container.config_class.from_pretrained(checkpoint.path)

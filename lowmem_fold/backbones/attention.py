@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InputError
+from ..loader import container_of
 from .families import Family
 
 __all__ = ["ATTENTION", "chosen_attention"]
@@ -18,11 +19,12 @@ def chosen_attention(asked: str, family: Family) -> str:
     ------
     InputError
         It is none of `ATTENTION`, or the installed transformers has it not for this family.
+    ModelError
+        The installed transformers does not know the family.
     """
     import transformers
 
-    container = getattr(transformers, family.architecture.container)
-    there = ("sdpa", "eager") if container._supports_sdpa else ("eager",)
+    there = ("sdpa", "eager") if container_of(family.architecture)._supports_sdpa else ("eager",)
     if asked not in ATTENTION:
         raise InputError(f"attention {asked!r} is none of {', '.join(ATTENTION)}")
     if asked not in ("auto", *there):

@@ -190,7 +190,11 @@ class Backbone:
 
     def peak_bytes(self, batch: int, tokens: int, logits: bool = False) -> int:
         """Most bytes that `hidden_states`, or `logits`, of so many sequences of so many tokens each takes on the device
-        besides the weights: planned, without running. What `receive` keeps is not counted."""
+        besides the weights: planned, without running. What `receive` keeps is not counted. More tokens than the model
+        has positions for count as these."""
+        family = self.family
+        if family.max_residues is not None:
+            tokens = min(tokens, family.max_residues + len(family.prefix) + len(family.suffix))
         return self._blueprint.activations.peak_bytes(batch, tokens, logits)
 
     @property

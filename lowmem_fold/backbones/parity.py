@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..checkpoint import find_model
 from ..errors import InputError
-from ..loader import quiet_transformers
+from ..loader import container_of, quiet_transformers
 from .backbone import Backbone
 from .families import family_of
 from .passes import padded
@@ -147,15 +147,13 @@ def stock_states(model: str | Path, attention: str = "eager") -> States:
     ModelError
         As of `load_backbone`.
     """
-    import transformers
-
     checkpoint = find_model(str(model))
     if checkpoint.policy() is not None:
         raise InputError(f"{checkpoint.name} is quantized, and stock transformers cannot read it: give its source")
     family = family_of(checkpoint.path)
     architecture = family.architecture
     with quiet_transformers():
-        container = getattr(transformers, architecture.container)
+        container = container_of(architecture)
         stock = container.from_pretrained(checkpoint.path, dtype=torch.float32, attn_implementation=attention).eval()
     base = stock.get_submodule(architecture.base)
 
