@@ -1,0 +1,179 @@
+"""``lowmem-fold embed`` from the command line to the exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lowmem_fold
+from lowmem_fold.backbones.backbone import Backbone
+from lowmem_fold.backbones.embed import embed
+from lowmem_fold.backbones.loading import load_backbone
+from lowmem_fold.backbones.stores import read_embeddings, store
+from lowmem_fold.cli.main import main
+from tests.backbones.models import saved
+
+FASTA = ">one first\nMKTAYIAK\n>two\nacdefuzbx\n>again\nMKTAYIAK\n"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return saved("esm2", tmp_path_factory.mktemp("models") / "esm2")
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    path = tmp_path / "in.fasta"
+    path.write_text(FASTA)
+    return path
+
+
+def command(fasta, out, model, *options):
+    return ["embed", "-i", str(fasta), "-o", str(out), "-m", str(model), "--device", "cpu", *options]
+
+
+@pytest.mark.parametrize("ending", [".h5", ".sqlite", ".safetensors", ".pt"])
+def test_run(model, fasta, tmp_path, capsys, ending):
+    out = tmp_path / f"out{ending}"
+    assert main(command(fasta, out, model, "--pool", "cls,mean", "--residues", "--layers", "0,last")) == 0
+    printed, errors = capsys.readouterr()
+    assert printed == f"3 records: 3 embedded (2 different sequences). They are in {out}\n"
+    assert "ESM-2, fp32, sdpa, resident, cpu" in errors
+    sequences = ["MKTAYIAK", "ACDEFUZBX", "MKTAYIAK"]
+    expected = embed(load_backbone(model, device="cpu"), sequences, [0, -1], "cls,mean", residues=True)
+    with read_embeddings(out) as found:
+        assert list(found) == ["one", "two", "again"]
+        for one, other in zip(found.values(), expected, strict=True):
+            np.testing.assert_allclose(one.residues, other.residues, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(one.pooled, other.pooled, rtol=0, atol=1e-5)
+
+
+def test_again(model, fasta, tmp_path, capsys):
+    out = tmp_path / "out.h5"
+    main(command(fasta, out, model))
+    capsys.readouterr()
+    assert main(command(fasta, out, model)) == 0
+    assert capsys.readouterr() == (f"3 records: 3 there before. They are in {out}\n", "")
+    assert main(command(fasta, out, model, "--layers=-2")) == 2
+    assert "--layers: 3 there, 2 now" in capsys.readouterr().err
+
+
+def test_sequence_instead_of_a_file(model, tmp_path):
+    out = tmp_path / "out.pt"
+    assert main(["embed", "-s", "MKT AYI", "-o", str(out), "-m", str(model), "--pool", "max"]) == 0
+    with read_embeddings(out) as found:
+        assert found["sequence"].pooled.shape == (32,)
+
+
+def test_failure_and_truncation_are_told(model, fasta, tmp_path, capsys, monkeypatch):
+    run = Backbone.hidden_states
+
+    def failing(self, tokens, *rest):
+        if len(tokens[0]) == 8:  # of the sequence of two records, truncated
+            raise RuntimeError("no luck")
+        run(self, tokens, *rest)
+
+    monkeypatch.setattr(Backbone, "hidden_states", failing)
+    fasta.write_text(f">short\nMK\n{FASTA}")
+    out = tmp_path / "out.h5"
+    options = ["--long", "truncate", "--max-length", "6", "--max-tokens-per-batch", "1"]
+    assert main(command(fasta, out, model, *options)) == 1
+    printed, errors = capsys.readouterr()
+    assert "4 records: 1 embedded, 3 failed" in printed
+    assert "warning: truncated, as --long says: one (to 6), two (to 6), again (to 6)" in errors
+    assert "FAILED: two: RuntimeError: no luck" in errors and "Traceback" not in errors
+    assert "lowmem_fold.log" in errors
+    with read_embeddings(out) as found:
+        assert list(found) == ["short"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interruption(model, fasta, tmp_path, capsys, monkeypatch, name, code):
+    run = Backbone.hidden_states
+    calls = []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), getattr(signal, name))
+        run(self, *arguments)
+
+    monkeypatch.setattr(Backbone, "hidden_states", interrupted)
+    out = tmp_path / "out.h5"
+    assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == code
+    assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 0
+    assert len(calls) == 3
+
+
+def test_full_disk(model, fasta, tmp_path, capsys, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "replace_file", full)
+    assert main(command(fasta, tmp_path / "out.h5", model)) == 1
+    assert "No space left on device. What is finished is sound" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["-o", "out.csv"], "out.csv: no file of embeddings has this ending; there are .h5"),
+        (["--layers", "middle"], "'middle' is no layer"),
+        (["--pool", "median"], "'median' is none of mean, max, cls, std"),
+        (["--long", "split"], "--long"),
+        (["--max-length", "0"], "max_length must be a whole number from 1 on"),
+        (["--overlap", "3"], "an overlap is of windows"),
+        (["--max-tokens-per-batch", "0"], "--max-tokens-per-batch must be 1 or more; it is 0"),
+        (["--placement", "staged"], "--placement"),
+        (["--sequence", "MKT"], "--sequence"),
+    ],
+    ids=lambda value: value[0] + value[1] if isinstance(value, list) else None,
+)
+def test_bad_option(fasta, tmp_path, capsys, monkeypatch, options, named):
+    monkeypatch.setattr(lowmem_fold, "load_backbone", None, raising=False)
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(["embed", "-i", str(fasta), "-o", "out.h5", *options])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert named in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.fasta"]
+
+
+def test_bad_options_are_told_without_torch(tmp_path):
+    code = (
+        "import sys; from lowmem_fold.cli.main import main; "
+        "code = main(['embed', '-i', 'none', '-o', 'out.h5', '--layers', 'middle']); "
+        "sys.exit(9 if 'torch' in sys.modules else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(">a\nMKT:GG\n", "record 1 (line 1): 2 chains"), (">a\nMK*T\n", "'*'"), (">a\n\n", "there is no sequence")],
+    ids=["chains", "stop", "empty"],
+)
+def test_bad_input(fasta, tmp_path, capsys, model, content, named):
+    fasta.write_text(content)
+    assert main(command(fasta, tmp_path / "out.h5", model)) == 2
+    assert named in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.fasta"]
+
+
+def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command(fasta, "out.h5", "./nowhere")) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.fasta"]
