@@ -22,7 +22,7 @@ def run(backbone: Backbone, logits: bool) -> None:
         backbone.hidden_states(TOKENS, [backbone.num_layers], lambda number, states: None)
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["auto", "eager"])
 @pytest.mark.parametrize("case", CASES)
 def test_planned_is_what_a_padded_batch_takes(family_folder, case: str, attention: str) -> None:
     backbone = load_backbone(family_folder(case), device="cpu", attention=attention)

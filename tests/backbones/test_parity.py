@@ -38,12 +38,13 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max().item()
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["auto", "eager"])
 @pytest.mark.parametrize("case", CASES)
 def test_states_of_all_layers_are_stocks(family_folder, case: str, attention: str) -> None:
     """Batched and padded; stock writes its attention out, which ours does not."""
     backbone = load_backbone(family_folder(case), device="cpu", attention=attention)
-    assert (backbone.attention, backbone.num_layers, backbone.width) == (attention, 3, 32)
+    assert (backbone.num_layers, backbone.width) == (3, 32)
+    assert attention in ("auto", backbone.attention)
     report = compare_states(stock_states(family_folder(case)), backbone, SEQUENCES)
     assert [layer.layer for layer in report.layers] == [0, 1, 2, 3]
     assert report.relative_error < 1e-5 and report.cosine > 1 - 1e-9
