@@ -15,12 +15,15 @@ except ImportError as error:
 __all__ = ["ShownFigure", "drawn"]
 
 
+_DPI = 100  # in a notebook: a file of pictures at twice that is of no use in a repository
+
+
 class ShownFigure(Figure):
     """A figure of matplotlib that pyplot knows nothing of: it is shown where it is a cell's result, and only there."""
 
     def _repr_png_(self) -> bytes:
         with io.BytesIO() as file:
-            self.savefig(file, format="png")
+            self.savefig(file, format="png", dpi=_DPI)
             return file.getvalue()
 
 

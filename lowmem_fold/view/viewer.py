@@ -36,12 +36,22 @@ def view_prediction(prediction: Prediction) -> Any:
 
 
 def new_viewer() -> Any:
-    """An empty `py3Dmol.view`, without which InputError says how to get it."""
+    """An empty `py3Dmol.view`; InputError says how to get py3Dmol where it is missing."""
     try:
         import py3Dmol
     except ImportError as error:
         raise InputError("views need py3Dmol, which is not installed: pip install 'lowmem-fold[viz]'") from error
-    return py3Dmol.view(width=640, height=480)
+
+    class Viewer(py3Dmol.view):
+        """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display."""
+
+        def __repr__(self) -> str:
+            return "<structure viewer of py3Dmol>"
+
+        def _repr_html_(self) -> str:
+            return str(self.write_html())
+
+    return Viewer(width=640, height=480)
 
 
 def add_colored(viewer: Any, model: int, prediction: Prediction, kinds: np.ndarray, colors: list[str]) -> None:

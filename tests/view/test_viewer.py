@@ -88,6 +88,14 @@ def test_ranges(numbers, ranges):
     assert residue_ranges(np.array(numbers)) == ranges
 
 
+def test_a_notebook_shows_it_as_a_result():
+    """In one output, whose text holds no address of memory."""
+    viewer = predicted(known("3a4rA")).view()
+    assert isinstance(viewer, py3Dmol.view) and repr(viewer) == "<structure viewer of py3Dmol>"
+    assert "addModel" in viewer._repr_html_() and "UNIQUEID" not in viewer._repr_html_()
+    assert viewer.spin(True) is viewer and "spin(true)" in viewer._repr_html_()
+
+
 def test_without_py3dmol(monkeypatch):
     monkeypatch.setitem(sys.modules, "py3Dmol", None)
     with pytest.raises(InputError, match=r"lowmem-fold\[viz\]"):

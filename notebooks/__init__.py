@@ -1,0 +1,1 @@
+"""Notebooks for Colab and for here, and what runs them."""
