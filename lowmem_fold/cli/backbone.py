@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
     from ..sequences import Record
 
-__all__ = ["DEFAULT_BACKBONE", "add_model_options", "add_sequence_options", "load", "records"]
+__all__ = [
+    "DEFAULT_BACKBONE",
+    "add_file_options",
+    "add_model_options",
+    "add_sequence_options",
+    "check_file",
+    "load",
+    "records",
+    "write_file",
+]
 
 DEFAULT_BACKBONE = "facebook/esm2_t33_650M_UR50D"
 
@@ -52,6 +61,28 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="implementation of attention [auto: sdpa where the model has it]",
     )
+
+
+def add_file_options(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
+    """Declare `--output`, which may be left out, and `--overwrite`."""
+    parser.add_argument("-o", "--output", metavar=metavar, help=help)
+    parser.add_argument("--overwrite", action="store_true", help="write it in place of a file that is there")
+
+
+def check_file(arguments: argparse.Namespace) -> None:
+    """InputError if what the options of `add_file_options` name cannot be written."""
+    from ..formats.files import check_output_file
+
+    if arguments.output is not None:
+        check_output_file(arguments.output, arguments.overwrite)
+
+
+def write_file(arguments: argparse.Namespace, text: str) -> None:
+    """Write that file."""
+    from ..formats.files import write_text_atomic
+
+    write_text_atomic(arguments.output, text)
+    print(f"{arguments.output} is written")
 
 
 def load(arguments: argparse.Namespace) -> Backbone:

@@ -10,10 +10,9 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .backbone import add_model_options, add_sequence_options, load, records
+from .backbone import add_file_options, add_model_options, add_sequence_options, check_file, load, records, write_file
 from .main import OK
 
 if TYPE_CHECKING:
@@ -37,18 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_MOST,
         help=f"residues to show at a position, 1 to 20 [{_MOST}]",
     )
-    parser.add_argument("-o", "--output", metavar="CSV", help="write a table: id, position, rank, residue, probability")
-    parser.add_argument("--overwrite", action="store_true", help="write it in place of a file that is there")
+    add_file_options(parser, "CSV", "write a table: id, position, rank, residue, probability")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fill the masks; returns the exit code."""
     from ..backbones.fill import fill
-    from ..formats.files import check_output_file, write_text_atomic
 
-    if arguments.output is not None:
-        check_output_file(arguments.output, arguments.overwrite)
+    check_file(arguments)
     found = records(arguments, masked=True)
     backbone = load(arguments)
     filled = fill(
@@ -57,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         print("\n\n".join(_text(record, each) for record, each in zip(found, filled, strict=True)))
     else:
-        write_text_atomic(Path(arguments.output), _table(found, filled))
-        print(f"{arguments.output} is written")
+        write_file(arguments, _table(found, filled))
     return OK
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .backbone import add_model_options, load
+from .backbone import add_file_options, add_model_options, check_file, load, write_file
 from .main import OK
 
 if TYPE_CHECKING:
@@ -43,18 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", metavar="R", type=int, help="runs of the model; fewer are quicker and less like it [one a residue]"
     )
-    parser.add_argument("-o", "--output", metavar="FASTA", help="the file to write [standard output]")
-    parser.add_argument("--overwrite", action="store_true", help="write it in place of a file that is there")
+    add_file_options(parser, "FASTA", "the file to write [standard output]")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Sample and write; returns the exit code."""
     from ..backbones.generate import check_sampling, generate
-    from ..formats.files import check_output_file, write_text_atomic
 
-    if arguments.output is not None:
-        check_output_file(arguments.output, arguments.overwrite)
+    check_file(arguments)
     template = _template(arguments)
     wanted = {name: getattr(arguments, name) for name in ("number", "temperature", "seed", "steps")}
     check_sampling(template, **wanted)
@@ -64,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         sys.stdout.write(text)
     else:
-        write_text_atomic(Path(arguments.output), text)
-        print(f"{arguments.output} is written")
+        write_file(arguments, text)
     return OK
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import zipfile
 from pathlib import Path
 
@@ -60,3 +61,20 @@ def test_it_knows_what_every_antibody_has(folder: Path, precision: str, most: fl
     if precision != "fp32":
         report = compare_states(load_backbone(folder, device="cpu"), backbone, [HEAVY, LIGHT])
         assert 0 < report.relative_error < most
+
+
+def test_it_tells_an_antibody_from_its_residues_in_another_order(folder: Path) -> None:
+    backbone = load_backbone(folder, device="cpu")
+    start = LIGHT[:25]
+    shuffled = "".join(random.Random(0).sample(start, len(start)))
+    own, other = (each.pseudo_perplexity for each in backbone.score([start, shuffled]))
+    assert own < 3 and other > 10
+    scores = {each.variant: each.score for each in backbone.score_mutations(LIGHT, ["C23A", "W35A", "C23A:W35A"])}
+    assert max(scores.values()) < -5 and scores["C23A:W35A"] < min(scores["C23A"], scores["W35A"])
+
+
+def test_it_mends_an_antibody(folder: Path) -> None:
+    backbone = load_backbone(folder, device="cpu")
+    gap = slice(20, 26)
+    (mended,) = backbone.generate(LIGHT[: gap.start] + "*" * 6 + LIGHT[gap.stop :], temperature=0)
+    assert mended.sequence == LIGHT
