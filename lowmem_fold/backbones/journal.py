@@ -92,9 +92,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
             continue
+        if isinstance(line, dict):
+            lines.append(line)
     whole = bool(lines) and "settings" in lines[0] and all("query" in line for line in lines[1:])
     return lines if whole else []
 

@@ -78,10 +78,13 @@ def check_file(arguments: argparse.Namespace) -> None:
 
 
 def write_file(arguments: argparse.Namespace, text: str) -> None:
-    """Write that file."""
+    """Write that file. InputError if it cannot be, though it could when the run began."""
     from ..formats.files import write_text_atomic
 
-    write_text_atomic(arguments.output, text)
+    try:
+        write_text_atomic(arguments.output, text)
+    except OSError as error:
+        raise InputError(f"{arguments.output} could not be written, and is as it was: {error}") from error
     print(f"{arguments.output} is written")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .backbone import add_model_options, add_sequence_options, load, records
-from .main import OK
+from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..backbones.likelihood import LikelihoodTask
@@ -34,6 +34,12 @@ columns of the table:
   with mutations     id, mutation, score
 
 Beside the table, CSV.settings.json says what it was made with.
+
+exit codes:
+  0    the table is written
+  1    it could not be written
+  2    the input or an option is wrong, or the model cannot be had: nothing was scored
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
 """
 
 
@@ -78,6 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stop:
         print(f"lowmem-fold: stopped by {stop}; run the same command again to go on", file=sys.stderr)
         return stop.exit_code
+    except OSError as error:
+        print(
+            f"lowmem-fold: error: {error}. What was found is kept; run the same command again to go on", file=sys.stderr
+        )
+        return SOME_FAILED
 
 
 def _score(arguments: argparse.Namespace, tasks: _Tasks, out: Path) -> int:

@@ -95,3 +95,14 @@ def test_numbers_that_overflowed_are_no_probabilities(esm2, monkeypatch):
     monkeypatch.setattr(esm2, "logits", lambda tokens: logits(tokens) * float("inf"))
     with pytest.raises(ModelError, match="not finite in fp32"):
         fill(esm2, ["M*"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("placement", ["resident", "streamed"])
+def test_a_card_gives_the_same(family_folder, esm2, placement):
+    found = fill(load_backbone(family_folder("esm2"), device="cuda", placement=placement), SEQUENCES, k=20)
+    for one, other in zip(found, fill(esm2, SEQUENCES, k=20), strict=True):
+        for ours, theirs in zip(one.fillings, other.fillings, strict=True):
+            assert dict(zip(ours.residues, ours.probabilities, strict=True)) == pytest.approx(
+                dict(zip(theirs.residues, theirs.probabilities, strict=True)), rel=1e-3
+            )

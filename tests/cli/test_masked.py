@@ -206,6 +206,23 @@ def interrupted_after(monkeypatch, number: int):
     return Stopped(), asked
 
 
+def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out.csv"
+
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lowmem_fold.backbones.score_table.write_text_atomic", full)
+        assert call(folder, "score", "-i", fasta, "-o", out) == 1
+    assert "No space left on device" in capsys.readouterr().err and not out.exists()
+    assert call(folder, "score", "-i", fasta, "-o", out) == 0
+    assert "8 of 8 runs of the model before" in capsys.readouterr().out
+    monkeypatch.setattr("lowmem_fold.formats.files.write_text_atomic", full)
+    assert call(folder, "generate", "--length", 3, "-o", tmp_path / "new.fasta") == 2
+    assert "could not be written, and is as it was" in capsys.readouterr().err
+
+
 # What is refused, before a model is loaded
 
 
