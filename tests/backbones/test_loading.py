@@ -89,6 +89,18 @@ def test_what_half_precision_computes_in(family_folder, case: str, float32: bool
     assert bool(stored) == float32  # of the others, layers are ordinary ones in float16
 
 
+@pytest.mark.parametrize("case", ["prott5", "ankh"])
+def test_a_t5_may_leave_the_range_of_float16(family_folder, case: str) -> None:
+    """As published ones do in their feed-forward layers."""
+    backbone = load_backbone(family_folder(case), "stem=fp16/fp16", device="cpu")
+    for layer in backbone.model.encoder.block:
+        layer.layer[1].layer_norm.weight.mul_(400)
+        layer.layer[1].DenseReluDense.wo.data.mul_(10)
+    found = states(backbone, SEQUENCES)
+    assert all(bool(each.isfinite().all()) for each in found.values())
+    assert found[2].abs().max() > torch.finfo(torch.float16).max
+
+
 def test_globs_choose_layers(family_folder) -> None:
     model = load_backbone(family_folder("esm2"), "fp16,exclude=esm.encoder.layer.0.*", device="cpu").model
     stored = {name for name, module in model.named_modules() if isinstance(module, StoredLinear)}
