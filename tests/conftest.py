@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as skipped, with the reason, each test that asks for what this machine lacks."""
     for marker, available, reason in (
         ("gpu", _has_gpu, "needs a CUDA device, and torch sees none"),
+        ("browser", _has_browser, "needs Chromium and the npm package 3dmol (THREEDMOL_JS names its 3Dmol-min.js)"),
         ("weights", _has_weights, "needs facebook/esmfold_v1 in the hub's cache, and it is not there"),
     ):
         marked = [item for item in items if item.get_closest_marker(marker)]
@@ -46,6 +47,12 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _has_browser() -> bool:
+    from tests.browser.chromium import executable, library
+
+    return executable() is not None and library() is not None
 
 
 def _has_weights() -> bool:

@@ -44,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="PAGE", help=f"the page [{PAGE} in the folder; {COMPARISON} in A's with --compare]"
     )
-    parser.add_argument(
-        "--js", metavar="FILE", help="3Dmol-min.js, put into the page: it then needs no network"
-    )
+    parser.add_argument("--js", metavar="FILE", help="3Dmol-min.js, put into the page: it then needs no network")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -145,7 +145,7 @@ def number(value: Any) -> float | int | None:
 
 def _is_name(id: str) -> bool:
     """Whether an id names files of the folder, not of another place."""
-    return bool(id) and Path(id).name == id and "\\" not in id and "\0" not in id
+    return id not in ("", "..") and Path(id).name == id and "\\" not in id and "\0" not in id
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -7,7 +7,8 @@ class Detail {
     this.node = make("main", { class: "detail", id: "detail", tabindex: -1, "aria-label": "The chosen record" });
     addEventListener("keydown", (event) => event.key === "Escape" && this.cursor?.clear());
     whenThemeChanges(() => {
-      this.structure?.ground();
+      this.stage.ground();
+      this.structure?.mark();
       this.map?.redraw(this.map.width);
     });
   }

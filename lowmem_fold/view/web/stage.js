@@ -27,13 +27,26 @@ class Stage {
       this.loading = null;
       throw error;
     }
-    return (this.viewer ??= this.made());
+    return this.viewer ?? this.made();
   }
 
   made() {
     const viewer = globalThis.$3Dmol.createViewer(this.node, { backgroundAlpha: 0, hoverDuration: 25 });
     if (!viewer) throw new Error("this browser has no WebGL");
-    new ResizeObserver(() => this.node.isConnected && viewer.resize()).observe(this.node);
+    let size = "";
+    new ResizeObserver(() => {
+      const { clientWidth, clientHeight } = this.node;
+      if (!clientWidth || size === `${clientWidth} ${clientHeight}`) return; // it is moved to another record
+      size = `${clientWidth} ${clientHeight}`;
+      viewer.resize();
+    }).observe(this.node);
+    this.viewer = viewer;
+    this.ground();
     return viewer;
+  }
+
+  // What is far away fades into the colour of the page.
+  ground() {
+    this.viewer?.setBackgroundColor(themed("--panel"), 0);
   }
 }

@@ -61,7 +61,9 @@ class StructureView {
     this.mode = mode;
     this.choices.forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === mode)));
     this.showLegend();
+    if (!this.viewer) return;
     this.style();
+    this.viewer.render();
   }
 
   // The colour of a residue of one of the models.
@@ -92,15 +94,12 @@ class StructureView {
     if (!this.node.isConnected) return; // another record was chosen meanwhile
     viewer.removeAllModels();
     viewer.removeAllShapes();
-    viewer.resize();
     this.viewer = viewer;
-    this.models = this.payload.models.map(({ text, format }) => this.viewer.addModel(text, format));
+    this.models = this.payload.models.map(({ text, format }) => viewer.addModel(text, format));
     this.atoms = this.models.map((model, i) => this.alphas(model, i));
-    this.viewer.setHoverable({}, true, (atom) => this.hover(atom), () => {});
-    this.ground();
+    viewer.setHoverable({}, true, (atom) => this.hover(atom), () => {});
     this.style();
-    this.viewer.zoomTo();
-    this.viewer.render();
+    viewer.zoomTo();
     this.mark();
   }
 
@@ -114,20 +113,11 @@ class StructureView {
     return new Map(model.selectedAtoms({ atom: "CA" }).map((atom) => [this.place(i, atom), atom]));
   }
 
-  // What is far away fades into the colour of the page.
-  ground() {
-    if (!this.viewer) return;
-    this.viewer.setBackgroundColor(themed("--panel"), 0);
-    this.mark();
-  }
-
   style() {
-    if (!this.viewer) return;
     this.models.forEach((model, i) => {
       const colorfunc = (atom) => this.color(i, this.place(i, atom));
       model.setStyle({}, { cartoon: { colorfunc, arrows: true } });
     });
-    this.viewer.render();
   }
 
   reset() {
@@ -149,7 +139,7 @@ class StructureView {
         const atom = place === null ? undefined : atoms.get(place);
         if (!atom) return [];
         const center = { x: atom.x, y: atom.y, z: atom.z };
-        return [this.viewer.addSphere({ center, radius: 1.7, color: themed(color), alpha: 0.9 })];
+        return [this.viewer.addSphere({ center, radius: 1.7, color: themed(color) })];
       }),
     );
     this.viewer.render();

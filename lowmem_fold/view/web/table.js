@@ -3,7 +3,7 @@
 const GIB = 2 ** 30;
 
 function shown(kind, value) {
-  if (value === null || value === undefined) return "–";
+  if (value === null || value === undefined) return "-";
   switch (kind) {
     case "plddt":
     case "seconds":

@@ -1,0 +1,70 @@
+"""``lowmem-fold view``: where the page goes, what is said, and what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lowmem_fold.cli.main import main
+from tests.fake_run import helix, make_records
+from tests.view.runs import written
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return written(tmp_path / "out", [helix(record) for record in make_records(30, 20)], save_pae=True)
+
+
+def test_page_of_a_run(folder, capsys):
+    assert main(["view", str(folder)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{folder / 'view.html'}: demo · int8 · cpu · 2026-01-02 03:04:05 · 2 ok\n"
+    assert shown.err == ""
+    assert "r1" in (folder / "view.html").read_text()
+
+
+def test_page_elsewhere_and_damaged_files(folder, capsys, tmp_path):
+    (folder / "r1.pae.json").write_text("{}")
+    assert main(["view", str(folder), "-o", str(tmp_path / "pages" / "p.html")]) == 0
+    assert "warning: r1: r1.pae.json cannot be read" in capsys.readouterr().err
+    assert (tmp_path / "pages" / "p.html").is_file() and not (folder / "view.html").exists()
+
+
+def test_comparison(folder, capsys, tmp_path):
+    other = written(tmp_path / "other", [helix(make_records(30)[0])])
+    assert main(["view", "--compare", str(folder), str(other)]) == 0
+    assert "1 compared · 1 of out without a partner in other" in capsys.readouterr().out
+    assert (folder / "compare.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["view", "nowhere"], "no such folder"),
+        (["view", "out", "--js", "nothing.js"], "--js nothing.js: cannot be read"),
+        (["view", "out", "-o", "page.txt"], "written as .html"),
+        (["view", "--compare", "out", "nowhere"], "no structures to compare"),
+    ],
+    ids=["folder", "js", "output", "compare"],
+)
+def test_mistakes(folder, monkeypatch, capsys, arguments, complaint):
+    monkeypatch.chdir(folder.parent)
+    assert main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+    assert not list(folder.glob("*.html"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["out", "--compare", "out", "out"], ["--compare", "out"]], ids=str)
+def test_one_thing_is_shown(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["view", *arguments])
+    assert exit.value.code == 2
+    assert "usage: lowmem-fold view" in capsys.readouterr().err
+
+
+def test_no_model_is_waited_for(folder):
+    script = f"import sys; from lowmem_fold.cli.main import main; main(['view', {str(folder)!r}]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "biotite", "matplotlib"} & set(done.stdout.split())
