@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .main import OK
+from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..view.page import Page
@@ -24,6 +24,7 @@ PAGE, COMPARISON = "view.html", "compare.html"
 _EXIT_CODES = """\
 exit codes:
   0  the page is written
+  1  the page is written, but with --compare some pairs cannot be compared: it says why
   2  the input or an option is wrong: nothing is written
 """
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     for complaint in complaints:
         print(f"lowmem-fold: warning: {complaint}", file=sys.stderr)
     print(f"{path}: {page.subtitle}")
-    return OK
+    return SOME_FAILED if arguments.compare and complaints else OK
 
 
 def _shown(folder: str) -> tuple[Page, Path, list[str]]:

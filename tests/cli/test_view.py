@@ -37,6 +37,11 @@ def test_comparison(folder, capsys, tmp_path):
     assert main(["view", "--compare", str(folder), str(other)]) == 0
     assert "1 compared · 1 of out without a partner in other" in capsys.readouterr().out
     assert (folder / "compare.html").is_file()
+    (other / "r1.pdb").write_text("no atoms")
+    (other / "r1.scores.json").write_text((folder / "r1.scores.json").read_text())
+    assert main(["view", "--compare", str(folder), str(other)]) == 1
+    shown = capsys.readouterr()
+    assert "warning: r1: " in shown.err and "1 compared · 1 failed" in shown.out
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class Curve {
   }
 
   lines() {
-    return this.series.map(({ values, color }) => {
+    return this.series.map(({ values, kind }) => {
       let path = "";
       let pen = "M";
       const starts = new Set(this.residues.chains.map((chain) => chain.start));
@@ -101,7 +101,7 @@ class Curve {
         path += `${pen}${this.x(place).toFixed(1)} ${this.y(Math.min(value, this.top)).toFixed(1)}`;
         pen = "L";
       });
-      return draw("path", { class: "line", d: path, style: color ? `stroke:${color}` : null });
+      return draw("path", { class: `line ${kind}`, d: path });
     });
   }
 

@@ -71,12 +71,12 @@ class Detail {
 
   curve({ kind, title, series }, payload, residues) {
     const named = series.length > 1;
-    const lines = series.map(({ name, values }, i) => ({ name, values, color: named ? MODEL_COLORS[i] : null }));
+    const lines = series.map(({ name, values }, i) => ({ name, values, kind: named ? ["moved", "reference"][i] : "" }));
     const largest = Math.max(...series.flatMap(({ values }) => values.filter((value) => value !== null)), 0);
     const top = kind === "plddt" ? 100 : [2, 4, 8, 12, 16, 24, 32, 48, 64, 96].find((t) => t >= largest) ?? Math.ceil(largest);
     const bands = ranges(kind === "plddt" ? this.data.bands : this.data.distanceBands, top);
     const curve = new Curve({ title, top, series: lines, bands }, residues, this.cursor);
-    const names = named ? legend(lines.map(({ name, color }) => ({ name, color }))) : null;
+    const names = named ? legend(lines.map(({ name }, i) => ({ name, color: MODEL_COLORS[i] }))) : null;
     return panel(title, make("div", {}, curve.node, names));
   }
 

@@ -16,7 +16,7 @@ class StructureView {
     this.modes = this.possibleModes();
     this.mode = this.modes[0];
     this.legend = make("div", { class: "legend-room" });
-    const hint = make("p", { class: "hint" }, "Drag to turn, scroll to zoom. A residue pointed at is marked in every view.");
+    const hint = make("p", { class: "hint" }, "Drag to turn, scroll to zoom, point at a residue to mark it.");
     this.node = make("div", { class: "structure" }, stage.node, this.tools(), this.legend, hint);
     this.shapes = [];
     this.showLegend();

@@ -127,11 +127,20 @@ class Table {
     link.click();
   }
 
+  // Scrolls the table to a row, and not the page.
+  reveal(row) {
+    const room = this.node.querySelector(".scroll");
+    const above = room.scrollTop + this.head.offsetHeight - row.offsetTop;
+    const below = row.offsetTop + row.offsetHeight - room.scrollTop - room.clientHeight;
+    if (above > 0) room.scrollTop -= above;
+    else if (below > 0) room.scrollTop += below;
+  }
+
   select(index) {
     this.rows.forEach((row, i) => {
       if (i === index) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     });
-    this.rows[index].scrollIntoView({ block: "nearest" });
+    this.reveal(this.rows[index]);
   }
 }
