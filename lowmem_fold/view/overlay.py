@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["draw_comparison", "draw_overlay", "view_comparison"]
+__all__ = ["distance_legend", "draw_comparison", "draw_overlay", "draw_ribbons", "view_comparison"]
 
 _GREY = "#9AA3AE"  # the reference, and residues that it does not have
 
-_THIN = 0.7
+_THIN = 0.5
 
 
 def view_comparison(comparison: Comparison) -> Any:
@@ -32,12 +32,13 @@ def view_comparison(comparison: Comparison) -> Any:
     whole = np.zeros(comparison.reference.length, dtype=np.int64)
     add_colored(viewer, 0, comparison.reference, whole, [_GREY])
     add_colored(viewer, 1, comparison.moved, _kinds(comparison), [*(band.color for band in DISTANCE_BANDS), _GREY])
-    add_legend(viewer, _legend(comparison))
+    add_legend(viewer, distance_legend(comparison))
     viewer.zoomTo()
     return viewer
 
 
-def _legend(comparison: Comparison) -> dict[str, str]:
+def distance_legend(comparison: Comparison) -> dict[str, str]:
+    """What each colour of a comparison stands for."""
     return {band.label: band.color for band in DISTANCE_BANDS} | {comparison.reference.id: _GREY}
 
 
@@ -49,9 +50,15 @@ def _kinds(comparison: Comparison) -> np.ndarray:
 
 
 def draw_overlay(comparison: Comparison, figure: Figure, theme: Theme) -> None:
-    """Both ribbons, turned so that the reference lies as in its own picture."""
+    """Both ribbons, with a legend."""
     figure.set_size_inches(6.4, 5.2)
-    axes = figure.subplots()
+    draw_ribbons(comparison, figure.subplots(), theme)
+    draw_legend(figure, theme, "distance of CA atoms", distance_legend(comparison))
+    figure.suptitle(f"{comparison.title}\n{comparison.summary}", x=0.02, ha="left")
+
+
+def draw_ribbons(comparison: Comparison, axes: Axes, theme: Theme) -> None:
+    """Both ribbons, turned so that the reference lies as in its own picture."""
     turned = orientation(comparison.reference.positions, comparison.reference.atom_mask)
     # The reference is a little thinner, so that what lies on it hides it.
     known, moved = ribbon_of(comparison.reference, turned, _THIN), ribbon_of(comparison.moved, turned)
@@ -61,8 +68,6 @@ def draw_overlay(comparison: Comparison, figure: Figure, theme: Theme) -> None:
     palette = np.array([rgb(color) for color in (*(band.color for band in DISTANCE_BANDS), _GREY)])
     grey = np.repeat(palette[-1:], behind, axis=0)
     draw_ribbon(axes, theme, mesh, np.concatenate([grey, palette[_kinds(comparison)]]))
-    draw_legend(figure, theme, "distance of CA atoms", _legend(comparison))
-    figure.suptitle(f"{comparison.title}\n{comparison.summary}", x=0.02, ha="left")
 
 
 def draw_comparison(comparison: Comparison, figure: Figure, theme: Theme) -> None:

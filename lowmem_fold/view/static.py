@@ -15,11 +15,19 @@ from .ribbon import Mesh, ribbon
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
     from ..prediction import Prediction
 
-__all__ = ["draw_legend", "draw_ribbon", "draw_structure", "orientation", "rgb", "ribbon_of"]
+__all__ = [
+    "draw_bands",
+    "draw_legend",
+    "draw_ribbon",
+    "draw_structure",
+    "orientation",
+    "rgb",
+    "ribbon_of",
+]
 
 _CA = ATOM_ORDER["CA"]
 _LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])
@@ -40,14 +48,18 @@ def draw_structure(prediction: Prediction, figure: Figure, theme: Theme) -> None
         No residue has a place.
     """
     figure.set_size_inches(6.4, 5.2)
-    axes = figure.subplots()
-    turned = orientation(prediction.positions, prediction.atom_mask)
-    colors = np.array([rgb(color) for color in band_colors(prediction.plddt)])
-    draw_ribbon(axes, theme, ribbon_of(prediction, turned), colors)
+    draw_bands(prediction, figure.subplots(), theme)
     draw_legend(figure, theme, "pLDDT", LEGEND)
     several = f", {len(prediction.chains)} chains" if len(prediction.chains) > 1 else ""
     said = f"{prediction.length} residues{several}, mean pLDDT {prediction.mean_plddt:.1f}, pTM {prediction.ptm:.2f}"
     figure.suptitle(f"{prediction.id}\n{said}", x=0.02, ha="left")
+
+
+def draw_bands(prediction: Prediction, axes: Axes, theme: Theme) -> None:
+    """The ribbon alone, each residue in the colour of its band."""
+    turned = orientation(prediction.positions, prediction.atom_mask)
+    colors = np.array([rgb(color) for color in band_colors(prediction.plddt)])
+    draw_ribbon(axes, theme, ribbon_of(prediction, turned), colors)
 
 
 def ribbon_of(prediction: Prediction, turned: np.ndarray, size: float = 1.0) -> Mesh:
@@ -112,13 +124,17 @@ def _shaded(colors: np.ndarray, normals: np.ndarray, depth: np.ndarray, page: np
     return lit * (1 - far[:, None]) + page * far[:, None]
 
 
-def draw_legend(figure: Figure, theme: Theme, title: str, colors: Mapping[str, str]) -> None:
-    """Below the picture: what each colour #RRGGBB stands for."""
+def draw_legend(
+    figure: FigureBase, theme: Theme, title: str, colors: Mapping[str, str], columns: int | None = None
+) -> None:
+    """Below the picture: what each colour #RRGGBB stands for; in one row where no number of columns is given."""
     from matplotlib.patches import Patch
 
     patches = [Patch(facecolor=color, label=label) for label, color in colors.items()]
-    style: dict[str, Any] = {"ncols": len(patches), "handlelength": 1, "handleheight": 1, "columnspacing": 1.2}
-    legend = figure.legend(handles=patches, loc="outside lower left", title=title, alignment="left", **style)
+    style: dict[str, Any] = {"handlelength": 1, "handleheight": 1, "columnspacing": 1.2, "alignment": "left"}
+    legend = figure.legend(
+        handles=patches, loc="outside lower left", title=title, ncols=columns or len(colors), **style
+    )
     legend.get_title().set_color(theme.text)
 
 
