@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backbones.backbone import Backbone
     from .backbones.loading import load_backbone
+    from .backbones.stores import read_embeddings
     from .errors import InputError, LowmemFoldError, ModelError
     from .folder import Folder, load
     from .planning.plan import plan
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "load_backbone",
     "plan",
+    "read_embeddings",
 ]
 
 try:
@@ -51,6 +53,7 @@ _HOME = {
     "load": ".folder",
     "load_backbone": ".backbones.loading",
     "plan": ".planning.plan",
+    "read_embeddings": ".backbones.stores",
 }
 
 
