@@ -61,7 +61,19 @@ def test_every_precision_was_measured() -> None:
     measured = [m.requested["precision"] for m in DRIFTS if m.benchmark == "precision-drift"]
     assert measured == list(precision.PRECISIONS)
     for m in DRIFTS:
-        assert len(m.samples["ca_rmsd_angstrom"]) == len(m.resolved["chains"]) == 50
+        assert len(m.samples["experiment_gdt_ts"]) == len(m.resolved["chains"]) == 50
+        assert len(m.samples.get("ca_rmsd_angstrom", [])) == (0 if m.benchmark == "precision-reference" else 50)
+
+
+def test_fp32_beside_the_experiment_is_what_the_demo_models_accuracy_was() -> None:
+    """Measured by two programs."""
+    (reference,) = [m for m in DRIFTS if m.benchmark == "precision-reference"]
+    accuracy = demo.by_predictor(MEASUREMENTS)["demo"]
+    assert reference.resolved["chains"] == accuracy.resolved["chains"]
+    for name in ("tm_score", "lddt_ca"):
+        assert reference.samples[f"experiment_{name}"] == pytest.approx(accuracy.samples[name], abs=6e-5)  # four digits
+    page = (demo.ROOT / "docs" / "precision.md").read_text()
+    assert f"| fp32 | {statistics.median(accuracy.samples['tm_score']):.3f} (" in page
 
 
 def test_every_kind_of_layer_was_measured_alone() -> None:
