@@ -116,12 +116,9 @@ def test_d0_of_known_lengths(length: int, d0: float) -> None:
 def test_search_is_quick_for_257_residues() -> None:
     (anhydrase,) = read_backbones(DATA / "ca2_5Y2S_A.npz")
     predicted = noisy(anhydrase.ca.astype(float), 3)
-    durations = []
-    for _ in range(3):  # the best of three: other programs may be running
-        start = time.perf_counter()
-        tm_score(predicted, anhydrase.ca)
-        durations.append(time.perf_counter() - start)
-    assert min(durations) < 0.5  # 0.05 on one core
+    start = time.thread_time()  # of the processor: other programs may be running
+    tm_score(predicted, anhydrase.ca)
+    assert time.thread_time() - start < 0.5  # a tenth of that on one core
 
 
 # --- superposition and RMSD

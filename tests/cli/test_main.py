@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,18 +30,15 @@ assert not heavy, heavy
 )
 def test_help_is_quick_and_imports_nothing_heavy(arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    seconds = []
-    for _ in range(3):  # the machine may be busy: the best of three
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", IMPORTED, *arguments], env=environment, capture_output=True, text=True, check=False
-        )
-        seconds.append(time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-        assert "lowmem-fold" in done.stdout
-        if seconds[-1] < 0.5:
-            break
-    assert min(seconds) < 0.5
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    assert "lowmem-fold" in done.stdout
+    # Seconds of the processor: those on the clock depend on what else runs.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
 
 
 def test_help_names_every_verb(capsys):
