@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,6 +240,8 @@ def _check_folder(out: Path) -> None:
         parent = parent.parent
     if not parent.is_dir():
         raise InputError(f"{parent}: is a file, and {out} would be in it. Give another file with -o.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{parent}: no permission to write there. Give another file with -o.")
 
 
 def _reason(error: Exception, device: str) -> str:

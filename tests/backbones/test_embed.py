@@ -235,6 +235,34 @@ def test_numbers_that_are_none_are_refused(backbone, monkeypatch):
         embed(model, ["MKT"])
 
 
+@pytest.mark.gpu
+def test_cuda(backbone, family_folder):
+    on_device = load_backbone(family_folder("esm2"), device="cuda")
+    recipe = {"layers": "all", "pool": "mean,max,cls,std", "residues": True}
+    for found, expected in zip(
+        embed(on_device, SEQUENCES, **recipe), embed(backbone("esm2"), SEQUENCES, **recipe), strict=True
+    ):
+        close(found.residues, expected.residues, 1e-4)
+        close(found.pooled, expected.pooled, 1e-4)
+
+
+@pytest.mark.gpu
+def test_cuda_without_room_halves_batches(family_folder):
+    """The activations of all at once are more than is left on the device."""
+    model = load_backbone(family_folder("esm2"), device="cuda")
+    sequences = ["MKTAYIAKQRQISFVKSHFS" * 50 + "ACDEFGHIKLMNPQRSTVWY"[index] for index in range(20)]
+    expected = embed(model, sequences, pool="mean")
+    torch.cuda.empty_cache()
+    allowed = torch.cuda.memory_allocated() + model.peak_bytes(3, 1003)
+    torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        found = embed(model, sequences, pool="mean", max_tokens=20 * 1003)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    for one, other in zip(found, expected, strict=True):
+        close(one.pooled, other.pooled, 1e-4)
+
+
 def test_pool_as_text_or_names():
     assert parse_pool("std, mean") == parse_pool(["std", "mean"]) == ("std", "mean")
     assert parse_pool(None) == ()

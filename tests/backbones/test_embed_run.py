@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold.backbones import batches
+from lowmem_fold.backbones import batches, embed_run
 from lowmem_fold.backbones.embed import embed
 from lowmem_fold.backbones.embed_run import embed_records, log_file
 from lowmem_fold.backbones.loading import load_backbone
@@ -239,6 +239,12 @@ def test_what_the_file_says_of_the_model(backbone, out):
     about = settings["about"]
     assert (about["attention"], about["placement"], about["device"]) == ("sdpa", "resident", "cpu")
     assert "source" not in about
+
+
+def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(embed_run.os, "access", lambda path, mode: False)  # whoever runs the tests may be allowed all
+    with pytest.raises(InputError, match="no permission to write there"):
+        embedded(None, tmp_path / "out.h5", load=no_model)
 
 
 @pytest.mark.parametrize("name", ["", "folder.h5", "file/out.h5"], ids=["none", "folder", "in-a-file"])
