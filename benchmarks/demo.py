@@ -195,8 +195,8 @@ def texts(
     """Each file's sections that are written here."""
     return {
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
-        ROOT / "README.md": {"demo model": readme_text(measurements)},
-        ROOT / "docs" / "precision.md": {"precision": precision.text(drifts, loads)},
+        ROOT / "README.md": {"demo model": readme_text(measurements), "precision": precision.text(drifts, loads)},
+        ROOT / "docs" / "precision.md": {"layers": precision.more_text(drifts)},
     }
 
 

@@ -1,7 +1,7 @@
 """What the planner says of ESMFold v1, and how near that is: `python -m benchmarks.planning`.
 
 Works out the longest protein for each card, and the peaks that `plots.memory` draws; measures with the allocator of a
-CPU what was planned for it (`results/planning.jsonl`). From these records it writes the section of docs/memory.md and
+CPU what was planned for it (`results/planning.jsonl`). From these records it writes a section of README.md and
 the picture. With `--write` it only writes. Neither weights nor a GPU are needed.
 """
 
@@ -106,7 +106,7 @@ def record(measurements: Iterable[Measurement]) -> None:
 
 
 def text(measurements: Sequence[Measurement]) -> str:
-    """What docs/memory.md says of cards."""
+    """What README.md says of cards."""
     found = [m for m in measurements if m.benchmark == "planning-cards"]
     sizes = [size // 10**9 for size in found[0].samples["card_bytes"]]
     lines = [
@@ -167,7 +167,7 @@ def _residues(count: float) -> str:
 def write() -> None:
     """Write all that is drawn from the records."""
     measurements = read_measurements(RESULTS)
-    page = ROOT / "docs" / "memory.md"
+    page = ROOT / "README.md"
     page.write_text(filled(page.read_text(), {"cards": text(measurements)}))
     memory.write()
 

@@ -93,7 +93,7 @@ def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
-    """Both tables, with what they were measured on."""
+    """The table of bytes and drift, with what it was measured on."""
     drifts = [m for m in measurements if m.benchmark == "precision-drift"]
     environment = drifts[0].environment
     on = f"CPU: {environment['cpu']['model']}, torch {environment['versions']['torch']}"
@@ -108,7 +108,14 @@ def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> s
             "`benchmarks/results/loading.jsonl`).",
             "",
             table(drifts, loads),
-            "",
+        ]
+    )
+
+
+def more_text(measurements: Sequence[Measurement]) -> str:
+    """Which layers cost the drift of int8, and every precision beside the experiment."""
+    return "\n".join(
+        [
             "Which layers cost it, one kind at a time stored as int8:",
             "",
             layers_table(measurements),

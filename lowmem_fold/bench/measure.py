@@ -15,6 +15,7 @@ import math
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -46,6 +47,7 @@ __all__ = [
     "PhaseClock",
     "is_stable",
     "measure",
+    "timeout_reason",
 ]
 
 BENCHMARK = "sweep"
@@ -75,10 +77,7 @@ def measure(
         Running out of memory, a refusal and any other error are records too, with the samples taken before.
     """
     run = _Run(configuration, references, time.perf_counter() + limit_seconds / 2)
-    status, reason = run.outcome()
-    run.predict()
-    requested = configuration.recorded(run.checkpoint.short_name)
-    return Measurement(BENCHMARK, requested, run.resolved, run.environment, run.samples, status, reason)
+    return run.finished()
 
 
 class PhaseClock:
@@ -189,6 +188,17 @@ class _Run:
             "chain": structure.id if structure else "made of known chains",
             "warm_up_folds": 1,
         }
+
+    def finished(self) -> Measurement:
+        """The record, once all is measured."""
+        status, reason = self.outcome()
+        self.predict()
+        return self.record(status, reason)
+
+    def record(self, status: str, reason: str | None) -> Measurement:
+        """Of what there is so far."""
+        requested = self.configuration.recorded(self.checkpoint.short_name)
+        return Measurement(BENCHMARK, requested, self.resolved, self.environment, self.samples, status, reason)
 
     def outcome(self) -> tuple[str, str | None]:
         """Load, fold, compare; status and reason."""
@@ -323,6 +333,11 @@ class _Run:
                 taken.append(value if name.endswith("bytes") else round(value, 6))
 
 
+def timeout_reason(limit_seconds: float) -> str:
+    """What a record says of a configuration that took too long."""
+    return f"not done after {limit_seconds:g} s"
+
+
 def is_stable(seconds: list[float]) -> bool:
     """Whether the last few differ little."""
     last = seconds[-STABLE_FOLDS:]
@@ -357,14 +372,32 @@ def _record_stream() -> TextIO:
     return stream
 
 
+def _give_up(run: _Run, limit_seconds: float, stream: TextIO, turn: threading.Lock) -> None:
+    """At the end of the time: the record with the samples so far, and no more of this process."""
+    with turn:
+        if not stream.closed:
+            print(run.record("timeout", timeout_reason(limit_seconds)).to_line(), file=stream, flush=True)
+            os._exit(0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--references", type=Path, help="folder of the outputs to compare with [compare with none]")
     parser.add_argument("--limit", type=float, default=math.inf, help="seconds after which this process is stopped")
     options = parser.parse_args()
     configuration = Configuration.from_dict(json.loads(sys.stdin.read()))
+    run = _Run(configuration, options.references, time.perf_counter() + options.limit / 2)
     with _record_stream() as stream:
-        print(measure(configuration, options.references, options.limit).to_line(), file=stream)
+        turn = threading.Lock()  # of the one who writes
+        given = (run, options.limit, stream, turn)
+        timer = threading.Timer(min(options.limit, threading.TIMEOUT_MAX), _give_up, given)
+        timer.daemon = True
+        timer.start()
+        found = run.finished()
+        with turn:
+            timer.cancel()
+            print(found.to_line(), file=stream)
+            stream.close()
 
 
 if __name__ == "__main__":

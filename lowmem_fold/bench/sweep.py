@@ -23,7 +23,7 @@ from ..checkpoint import Checkpoint, find_checkpoint
 from ..run.stopping import StopSignals
 from ..versions import package_version
 from .configuration import Configuration
-from .measure import BENCHMARK
+from .measure import BENCHMARK, timeout_reason
 from .records import Measurement, append_measurement, read_measurements
 from .references import LONGEST, reference_path
 
@@ -35,6 +35,7 @@ SETTLED = ("ok", "oom", "refused")
 _CHILD = (sys.executable, "-m", "lowmem_fold.bench.measure")
 _POLL_SECONDS = 0.5
 _KILLED = -9
+_GRACE_SECONDS = 5.0  # in which a process whose time is over writes what it has
 
 
 def _silent(_: Any) -> None:
@@ -187,9 +188,9 @@ def measured_apart(
         start_new_session=True,
     )
     try:
-        line, messages = _communicate(process, configuration.to_json(), limit_seconds, waits)
+        line, messages = _communicate(process, configuration.to_json(), limit_seconds + _GRACE_SECONDS, waits)
     except subprocess.TimeoutExpired:
-        return "timeout", f"not done after {limit_seconds:g} s"
+        return "timeout", timeout_reason(limit_seconds)
     finally:
         _end(process)
     try:

@@ -190,6 +190,16 @@ def test_what_goes_wrong_is_a_record(
     assert ("Traceback" in capsys.readouterr().err) == (status == "failed")
 
 
+def test_at_the_end_of_the_time_what_there_is_is_told() -> None:
+    """By the process itself, on the way through a fold of minutes."""
+    slow = Configuration(model="demo", device="cpu", length=300, num_recycles=10_000)
+    command = [sys.executable, "-m", "lowmem_fold.bench.measure", "--limit", "8"]
+    done = subprocess.run(command, input=slow.to_json(), capture_output=True, text=True, check=True)
+    found = Measurement.from_line(done.stdout)
+    assert (found.status, found.reason) == ("timeout", "not done after 8 s")
+    assert found.samples["load_seconds"] and "seconds" not in found.samples
+
+
 def test_half_of_the_time_limit_ends_the_repeats(first: Configuration) -> None:
     found = measure(replace(first, repeats=50), limit_seconds=1e-6)
     assert len(found.samples["seconds"]) == 1 and found.resolved["repeats_ended_by"] == "seconds"
