@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +136,10 @@ def read_atoms(path: Path) -> Any:
     InputError
         When the file cannot be read.
     """
+    from biotite import DeserializationError, InvalidFileError
     from biotite.structure.io import pdb, pdbx
 
+    damaged = (OSError, EOFError, ValueError, KeyError, zlib.error, InvalidFileError, DeserializationError)
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
@@ -146,5 +149,5 @@ def read_atoms(path: Path) -> Any:
             if path.name.removesuffix(".gz").endswith(".cif"):
                 return pdbx.get_structure(pdbx.CIFFile.read(io.StringIO(text)), model=1, extra_fields=["b_factor"])
             return pdb.PDBFile.read(io.StringIO(text)).get_structure(model=1, extra_fields=["b_factor"])
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except damaged as error:
         raise InputError(f"{path}: cannot be read as a structure: {error}") from error

@@ -126,6 +126,27 @@ def test_what_is_no_structure_is_an_input_error_with_the_name(tmp_path: Path, co
         read_pdb(path)
 
 
+def _damaged_gzip() -> bytes:
+    """Its middle is noise: that is no gzip header, and no early end."""
+    whole = gzip.compress((DATA / "ts50" / "3a4rA.pdb.gz").read_bytes())
+    return whole[:200] + bytes(range(256)) + whole[456:]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.pdb.gz", _damaged_gzip()),
+        ("bad.cif", b"data_x\n_cell.length_a 1\n"),
+        ("bad.cif", b"data_x\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2.0 3\n"),
+    ],
+    ids=["gzip", "no-atoms", "torn-loop"],
+)
+def test_a_damaged_file_is_an_input_error_with_the_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: cannot be read as a structure"):
+        read_pdb(tmp_path / name)
+
+
 def test_missing_file_and_empty_folder_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent"):
         read_pdb(tmp_path / "absent.pdb")
