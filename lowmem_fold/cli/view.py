@@ -70,6 +70,7 @@ def _shown(folder: str) -> tuple[Page, Path, list[str]]:
     found = read_run(folder)
     page = run_page(found)
     complaints = [f"{record.id}: {text}" for record in found.records for text in record.complaints]
+    complaints += [f"{found.folder}: {text}" for text in found.complaints]
     return page, found.folder / PAGE, complaints
 
 

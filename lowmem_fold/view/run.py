@@ -67,12 +67,18 @@ class RunRecord:
         """pLDDT of each residue, 0 to 100; None if its scores have none that fit the sequence."""
         values = self.line.get("plddt")
         if not isinstance(values, list) or len(values) != self.length:
+            if values is not None:
+                count = len(values) if isinstance(values, list) else "no list of"
+                said = f"{self.id}{_SCORES} holds {count} pLDDT, the record has {self.length} residues"
+                self.complaints.append(said)
             return None
         return [number(value) for value in values]
 
-    @cached_property
-    def pae(self) -> np.ndarray | None:
-        """Shape (L, L), Angstrom, NaN where none is stated; None if none was saved, or what was saved is unusable."""
+    def read_pae(self) -> np.ndarray | None:
+        """Shape (L, L), Angstrom, NaN where none is stated; None if none was saved, or what was saved is unusable.
+
+        Not kept: those of hundreds of records are more than memory holds.
+        """
         path = self.folder / f"{self.id}.pae.json"
         if not path.is_file():
             return None
@@ -101,11 +107,14 @@ class Run:
         What ``config.json`` says; empty without one.
     records : list of RunRecord
         In the order of ``scores.jsonl``; what is not in it follows by name.
+    complaints : list of str
+        What could not be read, but for what the records tell of.
     """
 
     folder: Path
     config: dict[str, Any]
     records: list[RunRecord]
+    complaints: list[str]
 
 
 def read_run(folder: str | Path) -> Run:
@@ -125,15 +134,19 @@ def read_run(folder: str | Path) -> Run:
         what = "is a file, not the folder of a run" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: {what}. Give the folder that lowmem-fold fold wrote into (its -o).")
     lines = {id: line for id, line in read_lines(folder / TABLE).items() if _is_name(id)}
-    scores = {path.name.removesuffix(_SCORES): _object(path) for path in sorted(folder.glob("*" + _SCORES))}
-    found = {id: line for id, line in scores.items() if line.get("id") == id}
-    records = [RunRecord(id, folder, {**lines.get(id, {}), **found.get(id, {})}) for id in lines | found]
+    found, amiss = _scores(folder)
+    records = [
+        RunRecord(id, folder, {**lines.get(id, {}), **found.get(id, {})}, [amiss[id]] if id in amiss else [])
+        for id in lines | found
+    ]
     if not records:
         raise InputError(
             f"{folder}: no run of lowmem-fold is in it (neither lines of {TABLE} nor <id>{_SCORES} files). "
             "Give the folder that lowmem-fold fold wrote into (its -o)."
         )
-    return Run(folder, _object(folder / CONFIG), records)
+    config, complaint = _object(folder / CONFIG)
+    complaints = [text for id, text in amiss.items() if id not in lines] + ([complaint] if complaint else [])
+    return Run(folder, config, records, complaints)
 
 
 def number(value: Any) -> float | int | None:
@@ -148,10 +161,27 @@ def _is_name(id: str) -> bool:
     return id not in ("", "..") and Path(id).name == id and "\\" not in id and "\0" not in id
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """The object of a JSON file; empty if it cannot be read or is something else."""
+def _scores(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """By id: what each ``<id>.scores.json`` holds, and what is wrong with the others."""
+    found, amiss = {}, {}
+    for path in sorted(folder.glob("*" + _SCORES)):
+        id = path.name.removesuffix(_SCORES)
+        scores, complaint = _object(path)
+        if complaint is None and scores.get("id") != id:
+            complaint = f"{path.name} is not of {id}: its id is {scores.get('id')!r}"
+        if complaint is None:
+            found[id] = scores
+        else:
+            amiss[id] = complaint
+    return found, amiss
+
+
+def _object(path: Path) -> tuple[dict[str, Any], str | None]:
+    """The object of a JSON file, and what is wrong with it; empty and None if there is no such file."""
+    if not path.exists():
+        return {}, None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    except (OSError, ValueError) as error:
+        return {}, f"{path.name} cannot be read: {error}"
+    return (value, None) if isinstance(value, dict) else ({}, f"{path.name} holds no JSON object")

@@ -80,8 +80,9 @@ def _blocks(index: int, record: RunRecord) -> list[str]:
     blocks = []
     if _is_drawn(record):
         payload |= _drawn(record)
-        if record.pae is not None:
-            bins, errors = errors_of(record.pae)
+        pae = record.read_pae()
+        if pae is not None:
+            bins, errors = errors_of(pae)
             limit = number(record.line.get("max_pae")) or 31.75
             payload["errors"] = {"bins": bins, "limit": limit}
             blocks = [block(f"errors-{index}", errors)]
@@ -158,9 +159,10 @@ def run_settings(run: Run) -> list[tuple[str, str]]:
         "platform": run.config.get("platform"),
         "started": run.config.get("started"),
     }
-    return [
-        (_NAMES.get(key, key.replace("_", " ")), str(value)) for key, value in shown.items() if value not in (None, "")
-    ]
+    said = {
+        _NAMES.get(key, key.replace("_", " ")): str(value) for key, value in shown.items() if value not in (None, "")
+    }
+    return [*(("damaged", text) for text in run.complaints), *said.items()]
 
 
 def _dict(value: Any) -> dict[str, Any]:

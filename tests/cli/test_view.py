@@ -27,8 +27,10 @@ def test_page_of_a_run(folder, capsys):
 
 def test_page_elsewhere_and_damaged_files(folder, capsys, tmp_path):
     (folder / "r1.pae.json").write_text("{}")
+    (folder / "config.json").write_text("{")
     assert main(["view", str(folder), "-o", str(tmp_path / "pages" / "p.html")]) == 0
-    assert "warning: r1: r1.pae.json cannot be read" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: r1: r1.pae.json cannot be read" in said and "out: config.json cannot be read" in said
     assert (tmp_path / "pages" / "p.html").is_file() and not (folder / "view.html").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from lowmem_fold.errors import InputError
 from lowmem_fold.sequences import parse_sequence
 from lowmem_fold.view.run import read_run
+from lowmem_fold.view.run_page import run_page
 from tests.fake_run import helix, make_records
 from tests.view.runs import CONFIG, failed, with_plddt, written
 
@@ -30,15 +32,15 @@ def test_records_in_the_order_of_the_run(tmp_path):
     assert record.chains == ("ACDEF", "GHIK")
     assert record.structure_path == tmp_path / "two.pdb"
     assert record.plddt == [80.5] * 9
-    np.testing.assert_array_equal(record.pae, np.rint(np.arange(81).reshape(9, 9) / 4))
-    assert run.records[3].structure_path is None and run.records[3].pae is None
+    np.testing.assert_array_equal(record.read_pae(), np.rint(np.arange(81).reshape(9, 9) / 4))
+    assert run.records[3].structure_path is None and run.records[3].read_pae() is None
 
 
 def test_results_saved_without_a_run(tmp_path):
     helix(make_records(12)[0]).save(tmp_path, format="cif")
     run = read_run(tmp_path)
     assert run.config == {}
-    assert [(record.id, record.status, record.pae) for record in run.records] == [("r0", "ok", None)]
+    assert [(record.id, record.status, record.read_pae()) for record in run.records] == [("r0", "ok", None)]
     assert run.records[0].structure_path == tmp_path / "r0.cif"
 
 
@@ -54,9 +56,36 @@ def test_what_is_missing_or_damaged_is_said(tmp_path):
         table.write('{"id": "torn')
     gone, torn, small, short = read_run(tmp_path).records
     assert gone.status == "missing"
-    assert torn.pae is None and torn.complaints[0].startswith("r1.pae.json cannot be read")
-    assert small.pae is None and "2 x 2 errors, the record has 7 residues" in small.complaints[0]
+    assert torn.read_pae() is None and torn.complaints[0].startswith("r1.pae.json cannot be read")
+    assert small.read_pae() is None and "2 x 2 errors, the record has 7 residues" in small.complaints[0]
     assert short.plddt is None
+    assert short.complaints == ["r3.scores.json holds 2 pLDDT, the record has 8 residues"]
+
+
+def test_scores_and_settings_that_cannot_be_read_are_told_of(tmp_path):
+    """The record has what the table says of it; without a line there, the run tells of it."""
+    written(tmp_path, [helix(record) for record in make_records(5, 6)])
+    (tmp_path / "r0.scores.json").write_text('{"id": "r0", ')
+    (tmp_path / "r1.scores.json").write_text(json.dumps({"id": "r9"}))
+    (tmp_path / "other.scores.json").write_text("[]")
+    (tmp_path / "config.json").write_text('{"settings":')
+    run = read_run(tmp_path)
+    assert [record.id for record in run.records] == ["r0", "r1"]
+    assert [record.length for record in run.records] == [5, 6]
+    assert run.records[0].complaints[0].startswith("r0.scores.json cannot be read: ")
+    assert run.records[1].complaints == ["r1.scores.json is not of r1: its id is 'r9'"]
+    assert run.complaints[0] == "other.scores.json holds no JSON object"
+    assert run.complaints[1].startswith("config.json cannot be read: ")
+    page = run_page(run)
+    assert [text for name, text in page.settings if name == "damaged"] == run.complaints
+
+
+def test_maps_of_errors_are_not_kept(tmp_path):
+    """A page of hundreds of long records would else hold them all."""
+    written(tmp_path, [helix(make_records(4)[0])], save_pae=True)
+    record = read_run(tmp_path).records[0]
+    first = weakref.ref(record.read_pae())
+    assert first() is None
 
 
 def test_pae_with_unknown_values(tmp_path):
@@ -64,7 +93,7 @@ def test_pae_with_unknown_values(tmp_path):
     written(tmp_path, [prediction], save_pae=True)
     rows = [[0, None, 2, 3]] * 4
     (tmp_path / "r0.pae.json").write_text(json.dumps([{"predicted_aligned_error": rows}]))
-    np.testing.assert_array_equal(read_run(tmp_path).records[0].pae, [[0, np.nan, 2, 3]] * 4)
+    np.testing.assert_array_equal(read_run(tmp_path).records[0].read_pae(), [[0, np.nan, 2, 3]] * 4)
 
 
 def test_plddt_that_is_no_number(tmp_path):
