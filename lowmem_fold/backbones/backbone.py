@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..inventory import inventory
 from ..memory.limit import enforced
 from ..precision import Precision
+from ..quantization.formats import FORMATS
 from .blueprint import PLACEMENTS, Blueprint
 from .families import Family
 from .passes import head_logits, padded, run_layers
@@ -187,6 +188,12 @@ class Backbone:
         memory = self._blueprint.memory_bytes
         with nullcontext() if memory is None else enforced(self.device, memory):
             yield
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether a sequence has to be a batch of its own for its numbers not to depend on what is beside it: in
+        bnb-int8, which chooses and rounds what it multiplies by all that a layer is given."""
+        return FORMATS[self._blueprint.resolved.stem.weights].mixes_rows
 
     def peak_bytes(self, batch: int, tokens: int, logits: bool = False) -> int:
         """Most bytes that `hidden_states`, or `logits`, of so many sequences of so many tokens each takes on the device

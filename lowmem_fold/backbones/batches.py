@@ -33,8 +33,8 @@ def run_batches(
     kept_bytes: Callable[[int], int] | None = None,
     failed: Callable[[int, Exception], None] | None = None,
 ) -> None:
-    """Run all sequences. Where memory runs out a batch is halved; a single one that has no room steps the placement
-    down, for good. None is left out.
+    """Run all sequences, each by itself where that is how the model has to be run (`Backbone.runs_alone`). Where memory
+    runs out a batch is halved; a single one that has no room steps the placement down, for good. None is left out.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def run_batches(
         if len(batch) > 1 and tokens >= too_many:
             waiting.extendleft(_parts(batch, len(batch) // 2))
             continue
-        error = _attempt(run, batch, failed is not None)
+        error, trace = _attempt(run, batch, failed is not None)
         if error is None:
             continue
         release_memory()
+        _log.debug("a batch of %d failed\n%s", len(batch), trace)
         short = is_out_of_memory(error)
         if len(batch) > 1:
             too_many = tokens if short else too_many
@@ -79,6 +80,7 @@ def run_batches(
         elif failed is None:
             raise error
         else:
+            _log.info("a sequence failed\n%s", trace)
             failed(batch[0], error)
 
 
@@ -87,16 +89,16 @@ def _parts(batch: list[int], size: int) -> list[list[int]]:
     return [batch[start : start + size] for start in range(0, len(batch), size)][::-1]
 
 
-def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool) -> Exception | None:
-    """Run a batch; the error is returned without its traceback, whose frames hold tensors."""
+def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool) -> tuple[Exception | None, str]:
+    """Run a batch; an error is returned without its traceback, whose frames hold tensors, and the text of that."""
     try:
         run(batch)
     except Exception as error:
         if isinstance(error, OSError) or not (any_error or is_out_of_memory(error)):
             raise
-        _log.warning("a batch of %d failed\n%s", len(batch), traceback.format_exc().rstrip())
-        return error.with_traceback(None)
-    return None
+        trace = traceback.format_exc().rstrip()
+        return error.with_traceback(None), trace
+    return None, ""
 
 
 def lower_placement(backbone: Backbone) -> bool:
@@ -109,7 +111,7 @@ def lower_placement(backbone: Backbone) -> bool:
         except Exception as error:
             if not (is_out_of_memory(error) or isinstance(error, LowmemFoldError)):
                 raise
-            _log.warning("the weights cannot be %s\n%s", name, traceback.format_exc().rstrip())
+            _log.info("the weights cannot be %s\n%s", name, traceback.format_exc().rstrip())
         else:
             _log.warning("memory is short: weights are %s from here on, no longer %s", name, before)
             return True

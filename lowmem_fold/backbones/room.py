@@ -52,7 +52,9 @@ class Room:
         self._planned = cache(self._plan)
 
     def __call__(self, tokens: int) -> int:
-        """Sequences of so many tokens that fit a batch, 1 at least."""
+        """Sequences of so many tokens that fit a batch, 1 at least; 1 where each has to be run alone."""
+        if self._backbone.runs_alone:
+            return 1
         step = 1 << max(0, tokens.bit_length() - 3)  # a plan takes time, and need not be made for each length
         return max(1, min(self._max_tokens // tokens, self._planned(-(-tokens // step) * step, step)))
 

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -64,6 +65,8 @@ class Format:
     """How a weight matrix (out_features, in_features) is stored. `name` is its word in a precision policy."""
 
     name: str
+    #: Whether a row of a product depends on the input's other rows.
+    mixes_rows: ClassVar[bool] = False
 
     def tensors(self, out_features: int, in_features: int) -> Layout:
         """Shape and dtype of each stored tensor by its name, in the order in which files hold them."""
@@ -248,6 +251,8 @@ class NormalFloat(Format):
 @dataclass(frozen=True)
 class LlmInt8(Format):
     """int8 values and the largest magnitude of each row: bitsandbytes' LLM.int8(), which quantizes the input too."""
+
+    mixes_rows: ClassVar[bool] = True  # a large value anywhere in a column holds all of that column out
 
     def tensors(self, out_features: int, in_features: int) -> Layout:
         return {"data": ((out_features, in_features), torch.int8), "absmax": ((out_features,), torch.float32)}

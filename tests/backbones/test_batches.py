@@ -24,6 +24,7 @@ class FakeBackbone:
 
     device = torch.device("cpu")
     room_bytes = None
+    runs_alone = False
 
     def __init__(self, capacity: dict[str, int], room_bytes: int | None = None) -> None:
         self.placements = tuple(capacity)
@@ -156,7 +157,25 @@ def test_plan_for_a_rounded_length_is_no_larger_than_its_own():
         assert room(tokens) * tokens <= 1000 and room(tokens) * tokens >= 0.55 * 1000 - tokens
 
 
+def test_what_has_to_be_alone_is():
+    backbone = FakeBackbone({"resident": 1000})
+    backbone.runs_alone = True
+    assert sorted(ran(backbone, [10] * 3)) == [0, 1, 2]
+    assert [tokens for _, tokens in backbone.runs] == [10, 10, 10]
+
+
+def test_what_a_run_recovers_from_is_not_shown(capsys, caplog):
+    """Python shows warnings where nobody asked for a log; what failed for good is logged with its traceback."""
+    backbone, failures = FakeBackbone({"resident": 35, "staged": -1, "streamed": 100}), []
+    with caplog.at_level("INFO"):
+        ran(backbone, [200, 90, 10, 10, 10, 10], failed=lambda index, error: failures.append(index))
+    assert failures == [0]
+    shown = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert shown == ["memory is short: weights are streamed from here on, no longer resident"]
+    assert len([record for record in caplog.records if "a sequence failed\nTraceback" in record.getMessage()]) == 1
+
+
 def test_logits_are_planned_as_such():
-    backbone = SimpleNamespace(device=torch.device("cpu"), room_bytes=50)
+    backbone = SimpleNamespace(device=torch.device("cpu"), room_bytes=50, runs_alone=False)
     backbone.peak_bytes = lambda batch, tokens, logits: (5 if logits else 1) * batch * tokens
     assert (Room(backbone)(10), Room(backbone, logits=True)(10)) == (5, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import BertModel, EsmModel, T5EncoderModel
+from transformers import BertModel, EsmForMaskedLM, EsmModel, T5EncoderModel
 
 from lowmem_fold.backbones.embed import embed
 from lowmem_fold.backbones.embedding import Embedder
@@ -14,7 +14,7 @@ from lowmem_fold.backbones.pooling import parse_pool
 from lowmem_fold.backbones.recipe import make_recipe
 from lowmem_fold.backbones.windows import windows
 from lowmem_fold.errors import InputError, ModelError
-from tests.backbones.models import BERT, CASES, ESM, T5_PIECES
+from tests.backbones.models import BERT, CASES, ESM, T5_PIECES, esm_config
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "GS", "ACDEFGHIKLMNPQRSTVWYX", "MKTAYIAKQR", "W", "GS", "MVLSPADKTNVKAAW"]
 #: By family: stock's model, how it is loaded, its words, and the special tokens before and behind.
@@ -93,9 +93,32 @@ def test_mix(backbone, stock_states):
 @pytest.mark.parametrize("case", CASES)
 def test_neighbours_in_a_batch_change_nothing(backbone, case):
     """Relative 1e-5: a value depends on its own sequence alone."""
-    alone = [embed(backbone(case), [sequence], "all", "mean,max,std", residues=True)[0] for sequence in SEQUENCES]
+    assert_neighbours_change_nothing(backbone(case))
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4", "bnb-int8", "bnb-nf4"])
+def test_neighbours_change_nothing_where_products_are_quantized(loud, precision):
+    assert_neighbours_change_nothing(load_backbone(loud, precision, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def loud(tmp_path_factory):
+    """A model some of whose layers are given values of magnitude 6 and more: bnb-int8 multiplies these apart."""
+    torch.manual_seed(0)
+    model = EsmForMaskedLM(esm_config(hidden_size=128))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "LayerNorm.weight" in name:
+                parameter *= 1.6
+    folder = tmp_path_factory.mktemp("loud")
+    model.save_pretrained(folder)
+    return folder
+
+
+def assert_neighbours_change_nothing(model):
+    alone = [embed(model, [sequence], "all", "mean,max,std", residues=True)[0] for sequence in SEQUENCES]
     for max_tokens in (None, 1, 30, 60):
-        found = embed(backbone(case), SEQUENCES, "all", "mean,max,std", residues=True, max_tokens=max_tokens)
+        found = embed(model, SEQUENCES, "all", "mean,max,std", residues=True, max_tokens=max_tokens)
         for one, other in zip(found, alone, strict=True):
             close(one.residues, other.residues)
             close(one.pooled, other.pooled)
