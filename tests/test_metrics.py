@@ -98,6 +98,16 @@ def test_tm_score_is_that_of_tm_align_with_the_alignment_given(kind: str) -> Non
     assert tm_score(predicted, reference) == pytest.approx(expected, abs=5e-4)
 
 
+def test_tm_score_by_the_length_of_the_whole_reference() -> None:
+    """Of two thirds of the residues, which lie exactly: each counts one in the sum."""
+    points = np.random.default_rng(0).normal(0, 10, (60, 3))
+    assert tm_score(points, points, length=90) == pytest.approx(60 / 90)
+    shaken = points + np.random.default_rng(1).normal(0, 0.5, points.shape)
+    squares = ((superpose(shaken, points).apply(shaken) - points) ** 2).sum(axis=1)
+    least = (1 / (1 + squares / tm_score_d0(90) ** 2)).sum() / 90
+    assert least - 1e-9 <= tm_score(shaken, points, length=90) < least + 0.01
+
+
 def test_tm_score_needs_the_search() -> None:
     """On a bent chain the superposition of least RMSD is far from the best one."""
     predicted, reference = pair("bent:1or4A")

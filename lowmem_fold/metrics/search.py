@@ -27,7 +27,7 @@ def tm_score_d0(length: int) -> float:
     return max(0.5, 1.24 * (length - 15) ** (1 / 3) - 1.8) if length > 15 else 0.5
 
 
-def tm_score(predicted: np.ndarray, reference: np.ndarray) -> float:
+def tm_score(predicted: np.ndarray, reference: np.ndarray, length: int | None = None) -> float:
     """TM-score at the best superposition found, normalised by the number of residues.
 
     The search is that of the TM-score program: every fragment of L, L/2, L/4, ... 4 residues is superposed, and the
@@ -37,13 +37,17 @@ def tm_score(predicted: np.ndarray, reference: np.ndarray) -> float:
     ----------
     predicted, reference : ndarray, shape=(L, 3)
         CA atoms.
+    length : int, optional
+        Residues of the whole reference, to normalise by, where the L residues are those of it that both have; the
+        others then count nothing.
     """
     predicted, reference = paired_points(predicted, reference)
-    d0 = tm_score_d0(len(reference))
+    whole = len(reference) if length is None else length
+    d0 = tm_score_d0(whole)
     cutoff = min(max(d0, 4.5), 8.0)
 
     def score(squares: np.ndarray) -> np.ndarray:
-        return (1 / (1 + squares / d0**2)).mean(axis=1, keepdims=True)
+        return (1 / (1 + squares / d0**2)).sum(axis=1, keepdims=True) / whole
 
     return float(_search(predicted, reference, cutoff - 1, cutoff + 1, score)[0])
 
