@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import InputError
 from ..residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
 
-__all__ = ["Structure", "read_atoms", "read_backbones", "read_pdb", "read_pdb_folder", "residue_arrays"]
+__all__ = ["Structure", "read_atoms", "read_backbones", "read_pdb", "read_pdb_folder", "read_text", "residue_arrays"]
 
 _LETTERS = {name: letter for letter, name in RESIDUE_NAMES.items()}
 _BACKBONE = [ATOM_ORDER[name] for name in ("N", "CA", "C")]
@@ -139,15 +139,32 @@ def read_atoms(path: Path) -> Any:
     from biotite import DeserializationError, InvalidFileError
     from biotite.structure.io import pdb, pdbx
 
-    damaged = (OSError, EOFError, ValueError, KeyError, zlib.error, InvalidFileError, DeserializationError)
+    text = read_text(path)
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
         with warnings.catch_warnings():
             # The element column is empty in many files, and only the atoms' names are used here.
             warnings.filterwarnings("ignore", message=".* elements were guessed from atom name")
-            if path.name.removesuffix(".gz").endswith(".cif"):
+            if path.name.lower().removesuffix(".gz").endswith(".cif"):
                 return pdbx.get_structure(pdbx.CIFFile.read(io.StringIO(text)), model=1, extra_fields=["b_factor"])
             return pdb.PDBFile.read(io.StringIO(text)).get_structure(model=1, extra_fields=["b_factor"])
-    except damaged as error:
-        raise InputError(f"{path}: cannot be read as a structure: {error}") from error
+    except (ValueError, KeyError, InvalidFileError, DeserializationError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, gzipped or not.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: cannot be read as a structure: {error}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-PAGE, COMPARISON = "view.html", "compare.html"
+PAGE, COMPARISON = "view.html", "compare-B.html"
 _EXIT_CODES = """\
 exit codes:
   0  the page is written
@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "those of one name",
     )
     parser.add_argument(
-        "-o", "--output", metavar="PAGE", help=f"the page [{PAGE} in the folder; {COMPARISON} in A's with --compare]"
+        "-o",
+        "--output",
+        metavar="PAGE",
+        help=f"the page [{PAGE} in the folder; {COMPARISON} in A's with --compare]",
     )
     parser.add_argument("--js", metavar="FILE", help="3Dmol-min.js, put into the page: it then needs no network")
 
@@ -54,16 +57,18 @@ def run(arguments: argparse.Namespace) -> int:
     from ..view.page import page_html, write_page
 
     library = None if arguments.js is None else read_library(arguments.js)
-    page, place, complaints = _compared(*arguments.compare) if arguments.compare else _shown(arguments.folder)
-    path = write_page(arguments.output or place, page_html(page, library))
+    page, place, complaints, code = _compared(*arguments.compare) if arguments.compare else _shown(arguments.folder)
+    place = Path(arguments.output or place)
+    replaced = place.exists()
+    path = write_page(place, page_html(page, library))
     for complaint in complaints:
         print(f"lowmem-fold: warning: {complaint}", file=sys.stderr)
-    print(f"{path}: {page.subtitle}")
-    return SOME_FAILED if arguments.compare and complaints else OK
+    print(f"{path}{', in place of the page that was there' if replaced else ''}: {page.subtitle}")
+    return code
 
 
-def _shown(folder: str) -> tuple[Page, Path, list[str]]:
-    """The page of a run, where it goes, and what was found wrong."""
+def _shown(folder: str) -> tuple[Page, Path, list[str], int]:
+    """The page of a run, where it goes, what was found wrong, and the exit code."""
     from ..view.run import read_run
     from ..view.run_page import run_page
 
@@ -71,10 +76,10 @@ def _shown(folder: str) -> tuple[Page, Path, list[str]]:
     page = run_page(found)
     complaints = [f"{record.id}: {text}" for record in found.records for text in record.complaints]
     complaints += [f"{found.folder}: {text}" for text in found.complaints]
-    return page, found.folder / PAGE, complaints
+    return page, found.folder / PAGE, complaints, OK
 
 
-def _compared(a: str, b: str) -> tuple[Page, Path, list[str]]:
+def _compared(a: str, b: str) -> tuple[Page, Path, list[str], int]:
     """The same of a comparison."""
     from ..view.compared import compared, read_side
     from ..view.comparison_page import comparison_page
@@ -85,4 +90,7 @@ def _compared(a: str, b: str) -> tuple[Page, Path, list[str]]:
     if len(complaints) == len(pairs):
         raise InputError(f"none of the {len(pairs)} pairs can be compared; {complaints[0]}")
     folder = ours.path if ours.path.is_dir() else ours.path.parent
-    return comparison_page(ours, theirs, pairs), folder / COMPARISON, complaints
+    page = comparison_page(ours, theirs, pairs)
+    code = SOME_FAILED if complaints else OK
+    complaints += [f"{side.path}: {text}" for side in (ours, theirs) if side.run for text in side.run.complaints]
+    return page, folder / COMPARISON.replace("B", theirs.path.resolve().name), complaints, code

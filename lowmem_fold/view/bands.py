@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BANDS", "DISTANCE_BANDS", "LEGEND", "Band", "band_colors", "band_index", "distance_index"]
+__all__ = ["BANDS", "DISTANCE_BANDS", "LEGEND", "WITHOUT_VALUE", "Band", "band_colors", "band_index", "distance_index"]
 
 
 class Band(NamedTuple):
@@ -41,6 +41,10 @@ DISTANCE_BANDS: tuple[Band, ...] = (
     Band("far", "4 - 8 Å", 4.0, "#EF8A4B"),
     Band("elsewhere", "> 8 Å", 8.0, "#B2182B"),
 )
+
+
+#: Of residues without a value, and of the structure that another one lies on.
+WITHOUT_VALUE = "#9AA3AE"
 
 
 def band_index(plddt: np.ndarray) -> np.ndarray:

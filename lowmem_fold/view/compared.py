@@ -15,6 +15,7 @@ __all__ = ["Pair", "Side", "compared", "read_side"]
 
 _ENDINGS = tuple(ending + packed for ending in (".pdb", ".ent", ".cif") for packed in ("", ".gz"))
 _MAX_LISTED = 3
+_WANTED = "Give a run (the -o of lowmem-fold fold), a folder of PDB or mmCIF files, or one such file."
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +61,14 @@ def read_side(path: str | Path) -> Side:
     path = Path(path)
     if path.is_file():
         return Side(path, {_name(path): path})
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. {_WANTED}")
     try:
         run = read_run(path)
     except InputError:
         files = {_name(file): file for file in sorted(path.glob("*")) if file.name.lower().endswith(_ENDINGS)}
         if not files:
-            raise InputError(
-                f"{path}: no structures to compare. Give a run (the -o of lowmem-fold fold), a folder of PDB or mmCIF "
-                "files, or one such file."
-            ) from None
+            raise InputError(f"{path}: no structures to compare. {_WANTED}") from None
         return Side(path, files)
     records = [record for record in run.records if record.status not in (FAILED, MISSING)]
     files = {record.id: record.structure_path for record in records if record.structure_path}

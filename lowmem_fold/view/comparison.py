@@ -14,6 +14,7 @@ from ..metrics import lddt as lddt_of
 from ..prediction import Prediction
 from ..residues import ATOM_ORDER
 from .known import Shown, as_prediction
+from .matching import matched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ __all__ = ["Comparison", "compare"]
 
 _CA = ATOM_ORDER["CA"]
 _FEWEST = 3  # residues: two points can be laid on each other in many ways
-_LEAST_IDENTITY = 0.3  # of the shorter one: below it an alignment of sequences says little of which residue is which
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,7 +44,8 @@ class Comparison:
     ca_rmsd_angstrom : float
         The least there is, as the structures are superposed by it.
     tm_score : float
-        At its own best superposition, over the N residues.
+        At its own best superposition. Normalised by the length of the reference, all of its residues with a CA: those
+        that the first structure lacks count nothing.
     lddt_ca : float
         Over the N residues, 0 to 1.
     superposition : Superposition
@@ -71,10 +72,26 @@ class Comparison:
         return f"{self.moved.id} on {self.reference.id}"
 
     @property
+    def residues(self) -> str:
+        """How many are compared, and of how many where that is not all of both structures."""
+        count, longer = len(self.distance), max(self.moved.length, self.reference.length)
+        return f"{count} residues" if count == longer else f"{count} of {longer} residues"
+
+    @property
+    def unmatched_chains(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the chains of the first structure and of the second of which no residue is compared."""
+        sides = (self.moved, self.moved_rows), (self.reference, self.reference_rows)
+        ours, theirs = (
+            tuple(np.array(side.chain_ids)[~np.isin(range(len(side.chains)), side.chain_index[rows])].tolist())
+            for side, rows in sides
+        )
+        return ours, theirs
+
+    @property
     def summary(self) -> str:
         """The scores in a line."""
         return (
-            f"{len(self.distance)} residues, CA-RMSD {self.ca_rmsd_angstrom:.2f} Å, TM-score {self.tm_score:.3f}, "
+            f"{self.residues}, CA-RMSD {self.ca_rmsd_angstrom:.2f} Å, TM-score {self.tm_score:.3f}, "
             f"lDDT-CA {self.lddt_ca:.3f}"
         )
 
@@ -108,8 +125,8 @@ class Comparison:
 def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comparison:
     """Lay one structure of a protein on another one, and say how far they are apart.
 
-    Chains are taken in their order. Where the sequences differ, as of an experiment that did not see all residues,
-    those are compared that an alignment of the sequences puts beside each other.
+    Where the chains' sequences differ, as of an experiment that did not see all residues, those are compared that an
+    alignment puts beside each other, of the chains that are most alike: see `matching.matched`.
 
     Parameters
     ----------
@@ -126,7 +143,7 @@ def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comp
     moved, reference = as_prediction(a), as_prediction(b)
     if names is not None:
         moved, reference = replace(moved, id=names[0]), replace(reference, id=names[1])
-    rows, reference_rows = _matched(moved, reference)
+    rows, reference_rows = _common(moved, reference)
     ca, known = moved.positions[rows, _CA], reference.positions[reference_rows, _CA]
     fit = superpose(ca, known)
     lddt_ca, local = _lddt(ca, known)
@@ -138,7 +155,7 @@ def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comp
         distance=np.linalg.norm(fit.apply(ca) - known, axis=1),
         local_lddt=local,
         ca_rmsd_angstrom=fit.rmsd,
-        tm_score=tm_score(ca, known),
+        tm_score=tm_score(ca, known, length=int(reference.atom_mask[:, _CA].sum())),
         lddt_ca=lddt_ca,
         superposition=fit,
     )
@@ -149,33 +166,12 @@ def _lddt(ca: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
     return lddt_of(*arrays), lddt_per_residue(*arrays)
 
 
-def _matched(a: Prediction, b: Prediction) -> tuple[np.ndarray, np.ndarray]:
+def _common(a: Prediction, b: Prediction) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the residues that are one another and have a CA in both."""
-    rows = np.tile(np.arange(a.length), (2, 1)) if a.chains == b.chains else _aligned(a, b)
+    rows = matched(a, b)
     there = a.atom_mask[rows[0], _CA] & b.atom_mask[rows[1], _CA]
     if there.sum() < _FEWEST:
         raise InputError(
             f"{a.id} and {b.id} have {there.sum()} residues with CA in common; {_FEWEST} are needed to superpose them"
         )
     return rows[0, there], rows[1, there]
-
-
-def _aligned(a: Prediction, b: Prediction) -> np.ndarray:
-    """Shape (2, n): by the best global alignment with free ends (Needleman-Wunsch; BLOSUM62, gaps cost 10 and 1)."""
-    from biotite.sequence import ProteinSequence
-    from biotite.sequence.align import SubstitutionMatrix, align_optimal
-
-    ours, theirs = "".join(a.chains), "".join(b.chains)
-    sequences = ProteinSequence(ours), ProteinSequence(theirs)
-    matrix = SubstitutionMatrix.std_protein_matrix()
-    found = align_optimal(*sequences, matrix, gap_penalty=(-10, -1), terminal_penalty=False, max_number=1)
-    rows = found[0].trace.T
-    rows = rows[:, (rows >= 0).all(axis=0)].astype(np.int64)
-    same = sum(ours[i] == theirs[j] for i, j in rows.T)
-    shorter = min(a.length, b.length)
-    if same < _LEAST_IDENTITY * shorter:
-        raise InputError(
-            f"{a.id} and {b.id} are not of one protein: {same} of {shorter} residues are the same where their "
-            "sequences are aligned"
-        )
-    return rows

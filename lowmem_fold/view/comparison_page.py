@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..prediction import Prediction
 from .compared import Pair, Side
 from .comparison import Comparison
+from .known import has_plddt, residue_labels
 from .packed import block, plain_json
 from .page import Column, Page
 from .run import number
@@ -42,10 +43,15 @@ def comparison_page(a: Side, b: Side, pairs: Sequence[Pair]) -> Page:
 def _columns(labels: tuple[str, str]) -> list[Column]:
     return [
         Column("id", "Record", "text"),
-        Column("residues", "Residues", "integer", "Residues that both have"),
-        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms, superposed; Angstrom"),
-        Column("tm", "TM-score", "fraction", "0 to 1, at its own best superposition"),
-        Column("lddt", "lDDT-CA", "fraction", "Local distance difference test, 0 to 1: needs no superposition"),
+        Column("residues", "Residues", "part", "Residues that both have, of those of the longer one"),
+        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms of the residues that both have, superposed; Angstrom"),
+        Column("tm", "TM-score", "fraction", f"0 to 1, at its own best superposition, by the length of {labels[1]}"),
+        Column(
+            "lddt",
+            "lDDT-CA",
+            "fraction",
+            "Local distance difference test over the residues that both have, 0 to 1: needs no superposition",
+        ),
         Column("largest", "Largest", "angstrom", "Largest distance of CA atoms, superposed; Angstrom"),
         Column("plddt", f"pLDDT {labels[0]}", "plddt", f"Mean predicted lDDT in {labels[0]}"),
         Column("reference_plddt", f"pLDDT {labels[1]}", "plddt", f"Mean predicted lDDT in {labels[1]}"),
@@ -66,38 +72,36 @@ def _entry(a: Side, b: Side, pair: Pair) -> dict[str, Any]:
         "header": "" if ours == theirs else f"{ours} on {theirs}",
         "status": _DONE if pair.comparison else _FAILED,
         "drawn": pair.comparison is not None,
-        "plddt": _mean_plddt(a, ours),
-        "reference_plddt": _mean_plddt(b, theirs),
     }
     found = pair.comparison
-    figures = (
+    figures: dict[str, float | int | None] = (
         {}
         if found is None
         else {
             "residues": len(found.distance),
+            "residues_whole": max(found.moved.length, found.reference.length),
             "rmsd": found.ca_rmsd_angstrom,
             "tm": found.tm_score,
             "lddt": found.lddt_ca,
             "largest": float(found.distance.max()),
         }
     )
-    keys = ("residues", "rmsd", "tm", "lddt", "largest")
+    figures["plddt"] = _mean_plddt(a, ours, found.moved if found else None)
+    figures["reference_plddt"] = _mean_plddt(b, theirs, found.reference if found else None)
+    keys = ("residues", "residues_whole", "rmsd", "tm", "lddt", "largest", "plddt", "reference_plddt")
     return {**entry, **{key: number(figures.get(key)) for key in keys}}
 
 
-def _mean_plddt(side: Side, name: str) -> float | int | None:
+def _mean_plddt(side: Side, name: str, structure: Prediction | None) -> float | int | None:
     record = side.record(name)
-    return number(record.line.get("mean_plddt")) if record else None
+    if record:
+        return number(record.line.get("mean_plddt"))
+    return structure.mean_plddt if structure is not None and has_plddt(structure) else None
 
 
 def _payload(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> dict[str, Any]:
-    notes = [pair.reason] if pair.reason else []
-    for side, label, name in zip((a, b), labels, pair.names, strict=True):
-        record = side.record(name)
-        if record and record.line.get("reason"):
-            notes.append(f"{label}: {record.line['reason']}")
     if pair.comparison is None:
-        return {"facts": [], "notes": notes}
+        return {"facts": [], "notes": _notes(a, b, pair, labels)}
     found = pair.comparison
     distance = _rounded(_at_rows(found.moved.length, found.moved_rows, found.distance))
     ours, theirs = _plddt(a, pair.names[0], found.moved), _plddt(b, pair.names[1], found.reference)
@@ -115,8 +119,22 @@ def _payload(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> dict[str,
             *_plddt_curve(labels, ours, beside),
         ],
         "facts": [],
-        "notes": notes,
+        "notes": _notes(a, b, pair, labels),  # last: reading the files may add to them
     }
+
+
+def _notes(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> list[str]:
+    """What one should know before believing what is shown."""
+    notes = [pair.reason] if pair.reason else []
+    alone = pair.comparison.unmatched_chains if pair.comparison else ((), ())
+    for side, label, name, chains in zip((a, b), labels, pair.names, alone, strict=True):
+        if chains:
+            notes.append(f"{label}: nothing to compare with chain {', '.join(chains)}")
+        record = side.record(name)
+        if record and record.line.get("reason"):
+            notes.append(f"{label}: {record.line['reason']}")
+        notes += [f"{label}: {text}" for text in record.complaints] if record else []
+    return notes
 
 
 def _plddt_curve(labels: tuple[str, str], *values: np.ndarray | None) -> list[dict[str, Any]]:
@@ -147,16 +165,21 @@ def _own_rows(found: Comparison) -> dict[str, Any]:
 
 
 def _chains(structure: Prediction) -> list[dict[str, Any]]:
-    return [
-        {"id": id, "numbers": list(range(1, len(chain) + 1))}
-        for id, chain in zip(structure.chain_ids, structure.chains, strict=True)
-    ]
+    """As structure files name and number them; ``labels`` where the authors' are others."""
+    labels, numbers = np.array(residue_labels(structure)), structure.residue_number
+    chains = []
+    for index, id in enumerate(structure.chain_ids):
+        own = structure.chain_index == index
+        said = {} if (labels[own] == numbers[own].astype(str)).all() else {"labels": labels[own].tolist()}
+        chains.append({"id": id, "numbers": numbers[own].tolist(), **said})
+    return chains
 
 
 def _plddt(side: Side, name: str, structure: Prediction) -> np.ndarray | None:
     """Shape (L,), 0 to 100; None where the B-factors of the file may be something else."""
     record = side.record(name)
-    return None if record is None or record.plddt is None else structure.plddt
+    stated = has_plddt(structure) if record is None else record.plddt is not None
+    return structure.plddt if stated else None
 
 
 def _at_rows(length: int, rows: np.ndarray, values: np.ndarray) -> np.ndarray:

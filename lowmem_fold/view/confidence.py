@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..prediction import Prediction
 
-__all__ = ["chain_borders", "draw_pae", "draw_plddt", "name_chains", "on_residues"]
+__all__ = ["draw_pae", "draw_plddt", "name_chains"]
 
 _TOP = 100.0
 
@@ -26,11 +26,11 @@ def draw_plddt(prediction: Prediction, figure: Figure, theme: Theme) -> None:
     figure.set_size_inches(7.6, 2.9)
     axes = figure.subplots()
     draw_bands(axes, theme)
-    on_residues(axes, prediction.plddt, color=theme.text, linewidth=1.3)
+    _on_residues(axes, prediction.plddt, color=theme.text, linewidth=1.3)
     axes.set(xlabel="residue", ylabel="pLDDT", xlim=(0.5, prediction.length + 0.5))
-    for border in chain_borders(prediction.chains):
+    for border in _chain_borders(prediction.chains):
         axes.axvline(border, color=theme.text, linewidth=0.8, linestyle="--")
-    name_chains(axes, prediction.chains, prediction.chain_ids)
+    _name_chains(axes, prediction)
     axes.set_title(f"{prediction.id}: mean pLDDT {prediction.mean_plddt:.1f}", pad=18 if _several(prediction) else 6)
 
 
@@ -64,33 +64,37 @@ def draw_pae(prediction: Prediction, figure: Figure, theme: Theme) -> None:
         prediction.pae, cmap="Greens_r", vmin=0, vmax=prediction.max_pae, extent=(*ends, *ends[::-1]), aspect="equal"
     )
     axes.grid(False)
-    for border in chain_borders(prediction.chains):
+    for border in _chain_borders(prediction.chains):
         for color, width in (("white", 2.4), ("black", 1.0)):  # seen on the dark and on the pale
             axes.axvline(border, color=color, linewidth=width)
             axes.axhline(border, color=color, linewidth=width)
-    name_chains(axes, prediction.chains, prediction.chain_ids)
+    _name_chains(axes, prediction)
     axes.set(xlabel="scored residue", ylabel="aligned residue")
     axes.set_title(_scores(prediction), pad=18 if _several(prediction) else 6)
     figure.colorbar(image, ax=axes, label="predicted aligned error, Å", shrink=0.85)
 
 
-def chain_borders(chains: tuple[str, ...]) -> list[float]:
+def _chain_borders(chains: tuple[str, ...]) -> list[float]:
     """Between which residues a chain ends, counted through all chains from 1: 3.5 after one of three."""
     return [float(end) + 0.5 for end in np.cumsum([len(chain) for chain in chains])[:-1]]
 
 
-def name_chains(axes: Axes, chains: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """The chains' names above the axes, if there are several."""
-    if len(chains) < 2:
+def name_chains(axes: Axes, places: np.ndarray, chain_index: np.ndarray, names: tuple[str, ...]) -> None:
+    """The chains' names above the axes, if there are several; residues of chains (L,) lie at places (L,)."""
+    if len(names) < 2:
         return
-    ends = np.cumsum([len(chain) for chain in chains])
-    for name, chain, end in zip(names, chains, ends, strict=True):
-        middle = (end - (len(chain) - 1) / 2, 1.0)
+    for chain, name in enumerate(names):
+        own = places[chain_index == chain]
+        middle = ((own[0] + own[-1]) / 2, 1.0)
         place: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "fontsize": 9}
         axes.annotate(name, middle, xycoords=("data", "axes fraction"), **place)
 
 
-def on_residues(axes: Axes, values: np.ndarray, **style: Any) -> None:
+def _name_chains(axes: Axes, prediction: Prediction) -> None:
+    name_chains(axes, np.arange(1, prediction.length + 1), prediction.chain_index, prediction.chain_ids)
+
+
+def _on_residues(axes: Axes, values: np.ndarray, **style: Any) -> None:
     """A line over residues 1 to L; one residue alone is a dot."""
     axes.plot(np.arange(1, len(values) + 1), values, marker="o" if len(values) == 1 else None, **style)
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bench.style import Theme
-from .bands import DISTANCE_BANDS, distance_index
-from .confidence import chain_borders, name_chains
+from .axis import draw_along, name_residues, places
+from .bands import DISTANCE_BANDS, WITHOUT_VALUE, distance_index
+from .confidence import name_chains
+from .known import has_plddt
 from .ribbon import Mesh
 from .static import draw_legend, draw_ribbon, orientation, rgb, ribbon_of
 from .viewer import add_colored, add_legend, new_viewer
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["distance_legend", "draw_comparison", "draw_overlay", "draw_ribbons", "view_comparison"]
 
-_GREY = "#9AA3AE"  # the reference, and residues that it does not have
-
 _THIN = 0.5
 
 
@@ -30,8 +30,10 @@ def view_comparison(comparison: Comparison) -> Any:
     """See `Comparison.view`."""
     viewer = new_viewer()
     whole = np.zeros(comparison.reference.length, dtype=np.int64)
-    add_colored(viewer, 0, comparison.reference, whole, [_GREY])
-    add_colored(viewer, 1, comparison.moved, _kinds(comparison), [*(band.color for band in DISTANCE_BANDS), _GREY])
+    add_colored(viewer, 0, comparison.reference, whole, [WITHOUT_VALUE])
+    add_colored(
+        viewer, 1, comparison.moved, _kinds(comparison), [*(band.color for band in DISTANCE_BANDS), WITHOUT_VALUE]
+    )
     add_legend(viewer, distance_legend(comparison))
     viewer.zoomTo()
     return viewer
@@ -39,7 +41,7 @@ def view_comparison(comparison: Comparison) -> Any:
 
 def distance_legend(comparison: Comparison) -> dict[str, str]:
     """What each colour of a comparison stands for."""
-    return {band.label: band.color for band in DISTANCE_BANDS} | {comparison.reference.id: _GREY}
+    return {band.label: band.color for band in DISTANCE_BANDS} | {comparison.reference.id: WITHOUT_VALUE}
 
 
 def _kinds(comparison: Comparison) -> np.ndarray:
@@ -65,7 +67,7 @@ def draw_ribbons(comparison: Comparison, axes: Axes, theme: Theme) -> None:
     behind = comparison.reference.length
     moved = moved._replace(residue=moved.residue + behind)
     mesh = Mesh(*(np.concatenate(parts) for parts in zip(known, moved, strict=True)))
-    palette = np.array([rgb(color) for color in (*(band.color for band in DISTANCE_BANDS), _GREY)])
+    palette = np.array([rgb(color) for color in (*(band.color for band in DISTANCE_BANDS), WITHOUT_VALUE)])
     grey = np.repeat(palette[-1:], behind, axis=0)
     draw_ribbon(axes, theme, mesh, np.concatenate([grey, palette[_kinds(comparison)]]))
 
@@ -73,18 +75,19 @@ def draw_ribbons(comparison: Comparison, axes: Axes, theme: Theme) -> None:
 def draw_comparison(comparison: Comparison, figure: Figure, theme: Theme) -> None:
     """Distance, lDDT and, if both are predictions, pLDDT over the residues of the reference."""
     both = comparison.moved, comparison.reference
-    predicted = all(np.isfinite(each.ptm) for each in both)
+    predicted = all(map(has_plddt, both))
     panels = figure.subplots(3 if predicted else 2, 1, sharex=True)
     figure.set_size_inches(7.6, 1.9 * len(panels) + 0.6)
-    _draw_values(panels[0], comparison, comparison.distance, color=theme.colors["blue"])
+    known = comparison.reference, comparison.reference_rows
+    draw_along(panels[0], *known, comparison.distance, color=theme.colors["blue"])
     panels[0].set(ylabel="CA distance, Å", ylim=(0, None))
-    _draw_values(panels[1], comparison, comparison.local_lddt, color=theme.colors["green"])
+    draw_along(panels[1], *known, comparison.local_lddt, color=theme.colors["green"])
     panels[1].set(ylabel="lDDT-CA", ylim=(0, 1.02))
     if predicted:
         rows = comparison.moved_rows, comparison.reference_rows
         for each, row, color, dashes in zip(both, rows, ("orange", "grey"), ("-", "--"), strict=True):
-            style = {"color": theme.colors[color], "linestyle": dashes, "label": each.id}
-            _draw_values(panels[2], comparison, each.plddt[row], **style)
+            style: dict[str, Any] = {"color": theme.colors[color], "linestyle": dashes, "label": each.id}
+            draw_along(panels[2], *known, each.plddt[row], **style)
         panels[2].set(ylabel="pLDDT", ylim=(0, 100))
         panels[2].legend()
     _label(panels, comparison, theme)
@@ -93,15 +96,10 @@ def draw_comparison(comparison: Comparison, figure: Figure, theme: Theme) -> Non
 
 def _label(panels: np.ndarray, comparison: Comparison, theme: Theme) -> None:
     reference = comparison.reference
+    along = places(reference)
+    starts = np.flatnonzero(np.diff(reference.chain_index)) + 1
     for axes in panels:
-        for border in chain_borders(reference.chains):
-            axes.axvline(border, color=theme.text, linewidth=0.8, linestyle="--")
-    name_chains(panels[0], reference.chains, reference.chain_ids)
-    panels[-1].set(xlabel=f"residue of {reference.id}", xlim=(0.5, reference.length + 0.5))
-
-
-def _draw_values(axes: Axes, comparison: Comparison, values: np.ndarray, **style: Any) -> None:
-    """A line that breaks where a residue of the reference has no partner."""
-    everywhere = np.full(comparison.reference.length, np.nan)
-    everywhere[comparison.reference_rows] = values
-    axes.plot(np.arange(1, len(everywhere) + 1), everywhere, linewidth=1.3, **style)
+        for start in starts:
+            axes.axvline(along[start] - 0.5, color=theme.text, linewidth=0.8, linestyle="--")
+    name_chains(panels[0], along, reference.chain_index, reference.chain_ids)
+    name_residues(panels[-1], reference)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..formats import write_text_atomic
-from .bands import BANDS, DISTANCE_BANDS
+from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY
 from .packed import block, plain_json
 
@@ -26,7 +26,7 @@ __all__ = ["Column", "Page", "page_html", "write_page"]
 
 #: In the order in which one uses the other.
 _SCRIPTS = (
-    *("dom", "packed", "cursor", "residues", "bands", "table", "curve", "map"),
+    *("data", "dom", "packed", "cursor", "residues", "bands", "table", "curve", "map"),
     *("stage", "structure", "sequence", "detail", "main"),
 )
 _GENERATOR = '<meta name="generator" content="lowmem_fold">'
@@ -42,8 +42,8 @@ class Column:
         Entry of a record.
     label : str
     kind : str
-        ``text``, ``integer``, ``plddt`` (0 to 100), ``fraction`` (0 to 1), ``angstrom``, ``seconds``, ``bytes`` or
-        ``status``.
+        ``text``, ``integer``, ``part`` (of the entry ``<key>_whole``), ``plddt`` (0 to 100), ``fraction`` (0 to 1),
+        ``angstrom``, ``seconds``, ``bytes`` or ``status``.
     help : str, optional
         Shown when one points at it.
     """
@@ -95,6 +95,7 @@ def page_html(page: Page, library: bytes | None = None) -> str:
         "columns": [asdict(column) for column in page.columns],
         "bands": [band._asdict() for band in BANDS],
         "distanceBands": [band._asdict() for band in DISTANCE_BANDS],
+        "withoutValue": WITHOUT_VALUE,
         "library": {"address": None if library else ADDRESS, "integrity": INTEGRITY},
     }
     parts = {

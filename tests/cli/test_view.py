@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
@@ -38,12 +42,33 @@ def test_comparison(folder, capsys, tmp_path):
     other = written(tmp_path / "other", [helix(make_records(30)[0])])
     assert main(["view", "--compare", str(folder), str(other)]) == 0
     assert "1 compared · 1 of out without a partner in other" in capsys.readouterr().out
-    assert (folder / "compare.html").is_file()
+    assert (folder / "compare-other.html").is_file()
     (other / "r1.pdb").write_text("no atoms")
     (other / "r1.scores.json").write_text((folder / "r1.scores.json").read_text())
     assert main(["view", "--compare", str(folder), str(other)]) == 1
     shown = capsys.readouterr()
     assert "warning: r1: " in shown.err and "1 compared · 1 failed" in shown.out
+    assert f"{folder / 'compare-other.html'}, in place of the page that was there: " in shown.out
+
+
+def test_each_comparison_has_its_page(folder, capsys, tmp_path):
+    """A with B, then A with C: neither takes the place of the other."""
+    for name in ("b", "c"):
+        written(tmp_path / name, [helix(make_records(30)[0])])
+        assert main(["view", "--compare", str(folder), str(tmp_path / name)]) == 0
+    assert "in place of" not in capsys.readouterr().out
+    assert "<title>out on b</title>" in (folder / "compare-b.html").read_text()
+    assert "<title>out on c</title>" in (folder / "compare-c.html").read_text()
+
+
+def test_library_in_the_page(folder, tmp_path):
+    library = tmp_path / "3Dmol-min.js"
+    library.write_text("createViewer // 3Dmol")
+    assert main(["view", str(folder), "--js", str(library)]) == 0
+    text = (folder / "view.html").read_text()
+    assert '"address":null' in text and "https://" not in text
+    held = re.search(r'id="library">([^<]+)<', text)[1]
+    assert zlib.decompress(base64.b64decode(held)) == library.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -52,12 +77,14 @@ def test_comparison(folder, capsys, tmp_path):
         (["view", "nowhere"], "no such folder"),
         (["view", "out", "--js", "nothing.js"], "--js nothing.js: cannot be read"),
         (["view", "out", "-o", "page.txt"], "written as .html"),
-        (["view", "--compare", "out", "nowhere"], "no structures to compare"),
+        (["view", "--compare", "out", "nowhere"], "nowhere: no such file or folder"),
+        (["view", "--compare", "empty", "out"], "empty: no structures to compare"),
     ],
-    ids=["folder", "js", "output", "compare"],
+    ids=["folder", "js", "output", "compare", "compare-empty"],
 )
 def test_mistakes(folder, monkeypatch, capsys, arguments, complaint):
     monkeypatch.chdir(folder.parent)
+    Path("empty").mkdir()
     assert main(arguments) == 2
     assert complaint in capsys.readouterr().err
     assert not list(folder.glob("*.html"))

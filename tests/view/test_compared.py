@@ -98,6 +98,45 @@ def test_run_on_run(folders, tmp_path):
     assert {name for name, _ in page.data["settings"]} >= {"run: model", "other: model"}
 
 
+def test_files_of_predictions_have_their_plddt(folders, tmp_path):
+    """Two single files, without the runs that they are of."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.pdb").write_text(predicted(known("1ahsA")).to_pdb())
+    a, b, pairs = pairs_of(tmp_path / "a.pdb", tmp_path / "b.pdb")
+    page = Elements(page_html(comparison_page(a, b, pairs)))
+    assert page.data["records"][0]["plddt"] == page.data["records"][0]["reference_plddt"] == pytest.approx(60, abs=0.01)
+    assert [curve["kind"] for curve in page.block("record-0")["curves"]] == ["distance", "plddt"]
+    a, b, pairs = pairs_of(tmp_path / "a.pdb", folders[1] / "1ahsA.pdb.gz")
+    assert "reference_plddt" not in {column.key for column in comparison_page(a, b, pairs).columns}
+
+
+def test_a_chain_without_a_partner_is_told_of(tmp_path):
+    """How many residues are compared stands in the table, with the number of all."""
+    whole = predicted(known("1ahsA"), 60)
+    (tmp_path / "whole.pdb").write_text(whole.to_pdb())
+    lines = [line for line in whole.to_pdb().splitlines() if line[21:22] != "A"]
+    (tmp_path / "b.pdb").write_text("\n".join(lines) + "\n")
+    a, b, pairs = pairs_of(tmp_path / "whole.pdb", tmp_path / "b.pdb")
+    page = Elements(page_html(comparison_page(a, b, pairs)))
+    (record,) = page.data["records"]
+    assert (record["residues"], record["residues_whole"]) == (whole.length - 60, whole.length)
+    payload = page.block("record-0")
+    assert payload["notes"] == ["whole.pdb: nothing to compare with chain A"]
+    assert payload["models"][1]["chains"] == [{"id": "B", "numbers": list(range(1, whole.length - 59))}]
+    assert payload["models"][1]["places"] == list(range(60, whole.length))
+
+
+def test_the_authors_numbers_are_in_the_page(folders):
+    """The known structure begins at another number than 1, and has insertion codes nowhere."""
+    a, b, pairs = pairs_of(*folders)
+    payload = Elements(page_html(comparison_page(a, b, pairs))).block("record-1")
+    text = gzip.decompress((TS50 / "2a2lA.pdb.gz").read_bytes()).decode().splitlines()
+    numbers = [int(line[22:26]) for line in text if line.startswith("ATOM") and line[12:16] == " CA "]
+    (chain,) = payload["models"][1]["chains"]
+    assert chain["numbers"] == numbers != list(range(1, len(numbers) + 1)) and "labels" not in chain
+    assert payload["chains"][0]["numbers"] == list(range(1, len(numbers) + 1))
+
+
 def test_names_in_any_case_and_of_any_ending(folders, tmp_path):
     run, _ = folders
     (tmp_path / "1AHSa.ent.gz").write_bytes(gzip.compress(gzip.decompress((TS50 / "1ahsA.pdb.gz").read_bytes())))

@@ -1,6 +1,6 @@
 // Bands of a value as the page's data lists them, and the legends that name them.
 
-const WITHOUT_VALUE = "#9AA3AE";
+const WITHOUT_VALUE = DATA.withoutValue;
 
 // Of pLDDT, from the best: a value on the border of the best band is not in it, the others' borders are in the better one.
 function bandOf(bands, value) {

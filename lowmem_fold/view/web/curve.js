@@ -22,8 +22,12 @@ class Curve {
   }
 
   x(place) {
+    return this.xOf(this.residues.along[place] + 0.5);
+  }
+
+  xOf(distance) {
     const { left, right } = this.margin;
-    return left + ((place + 0.5) / this.residues.length) * (this.width - left - right);
+    return left + (distance / this.residues.span) * (this.width - left - right);
   }
 
   y(value) {
@@ -64,7 +68,7 @@ class Curve {
           "g",
           {},
           draw("line", { class: "tick", x1: this.x(place), x2: this.x(place), y1: floor, y2: floor + 4 }),
-          draw("text", { x: this.x(place), y: floor + 16, "text-anchor": "middle" }, String(this.residues.number(place))),
+          draw("text", { x: this.x(place), y: floor + 16, "text-anchor": "middle" }, this.residues.written(place)),
         ),
       );
     return [...marks, ...places, ...this.borders(floor)];
@@ -80,36 +84,38 @@ class Curve {
   }
 
   borders(floor) {
-    const { chains, length } = this.residues;
+    const { chains, along } = this.residues;
     if (chains.length < 2) return [];
-    return chains.map(({ id, start, length: own }) => {
-      const [begin, end] = [this.x(start - 0.5), this.x(start + own - 0.5)];
+    return chains.map(({ id, start, length }) => {
+      const [begin, end] = [this.xOf(along[start]), this.xOf(along[start + length - 1] + 1)];
       const line = draw("line", { class: "border", x1: begin, x2: begin, y1: this.margin.top, y2: floor + 4 });
       const name = draw("text", { class: "chain", x: (begin + end) / 2, y: floor + 31, "text-anchor": "middle" }, id);
-      return draw("g", {}, start > 0 ? line : null, end - begin > 9 * id.length && length ? name : null);
+      return draw("g", {}, start > 0 ? line : null, end - begin > 9 * id.length ? name : null);
     });
   }
 
   lines() {
-    return this.series.map(({ values, kind }) => {
+    return this.series.flatMap(({ values, kind }) => {
       let path = "";
+      const alone = [];
       let pen = "M";
-      const starts = new Set(this.residues.chains.map((chain) => chain.start));
       values.forEach((value, place) => {
-        if (starts.has(place)) pen = "M";
+        if (this.residues.begins(place)) pen = "M";
         if (value === null) return void (pen = "M");
-        path += `${pen}${this.x(place).toFixed(1)} ${this.y(Math.min(value, this.top)).toFixed(1)}`;
+        const [x, y] = [this.x(place).toFixed(1), this.y(Math.min(value, this.top)).toFixed(1)];
+        path += `${pen}${x} ${y}`;
+        const ends = place + 1 === values.length || this.residues.begins(place + 1) || values[place + 1] === null;
+        if (pen === "M" && ends) alone.push(draw("circle", { class: `alone ${kind}`, r: 2.2, cx: x, cy: y }));
         pen = "L";
       });
-      return draw("path", { class: `line ${kind}`, d: path });
+      return [draw("path", { class: `line ${kind}`, d: path }), ...alone];
     });
   }
 
   point(event) {
     const { left, right } = this.margin;
     const along = (event.clientX - this.svg.getBoundingClientRect().left - left) / (this.width - left - right);
-    const place = Math.floor(along * this.residues.length);
-    this.cursor.set(Math.max(0, Math.min(this.residues.length - 1, place)));
+    this.cursor.set(this.residues.nearest(along * this.residues.span));
   }
 
   step(event) {

@@ -17,12 +17,23 @@ class Detail {
     const record = this.data.records[index];
     this.index = index;
     this.cursor = new Cursor();
-    const payload = JSON.parse((await unpackedText(`record-${index}`)) ?? "null");
-    const errors = await unpacked(`errors-${index}`);
+    const { payload, errors, trouble } = await this.held(index);
     if (this.index !== index) return; // another one was chosen meanwhile
     this.node.replaceChildren(this.head(record), this.figures(record), ...this.notes(record, payload));
+    if (trouble) this.node.append(make("p", { class: "notice failed" }, `Nothing more can be shown: ${trouble.message}.`));
     if (payload?.models) this.showViews(record, payload, errors);
     if (payload?.facts.length) this.node.append(facts("How it was made", payload.facts));
+  }
+
+  // What the page holds of a record, or why that cannot be had.
+  async held(index) {
+    try {
+      const payload = JSON.parse((await unpackedText(`record-${index}`)) ?? "null");
+      return { payload, errors: await unpacked(`errors-${index}`) };
+    } catch (trouble) {
+      console.warn(`Record ${index} cannot be shown: ${trouble.message}`);
+      return { trouble };
+    }
   }
 
   head(record) {
@@ -33,8 +44,8 @@ class Detail {
 
   figures(record) {
     const columns = this.data.columns.filter(({ key, kind }) => kind !== "text" && kind !== "status" && record[key] !== null);
-    const figure = ({ key, kind, label, help }) =>
-      make("div", { title: help ?? null }, make("dt", {}, label), make("dd", {}, shown(kind, record[key])));
+    const figure = (column) =>
+      make("div", { title: column.help ?? null }, make("dt", {}, column.label), make("dd", {}, shown(column, record)));
     return make("dl", { class: "figures" }, ...columns.map(figure));
   }
 
@@ -82,15 +93,19 @@ class Detail {
 
   readout(payload, residues, map) {
     const node = make("output", { class: "readout" });
+    const partners = partnersOf(payload.models[1]);
     const tell = ({ at, from }) => {
       if (at === null) return node.replaceChildren();
       const parts = [residues.name(at)];
+      const partner = partners.get(at);
+      if (partner && partner !== residues.label(at)) parts.push(`on ${partner}`);
       const plddt = payload.models[0].plddt?.[at];
       if (plddt !== undefined && plddt !== null) parts.push(`pLDDT ${plddt.toFixed(1)}, ${bandOf(this.data.bands, plddt).name}`);
       const distance = payload.distance?.[at];
       if (payload.distance) parts.push(distance === null ? "no partner" : `${distance.toFixed(2)} Å apart`);
       const error = map && from !== null ? map.error(from, at) : null;
-      if (error !== null) parts.push(`off by ${error.toFixed(error % 1 ? 1 : 0)} Å when aligned on ${residues.name(from)}`);
+      const mean = map?.means ? " (a mean)" : "";
+      if (error !== null) parts.push(`off by ${error.toFixed(error % 1 ? 1 : 0)} Å${mean} when aligned on ${residues.name(from)}`);
       node.replaceChildren(...parts.map((part, i) => make(i ? "span" : "strong", {}, part)));
     };
     this.cursor.listen(tell);
@@ -99,12 +114,19 @@ class Detail {
   }
 
   without(structure, error) {
-    const library = this.data.library.address
+    const library = error instanceof NoLibrary && this.data.library.address
       ? " It comes from the network: without one, make the page again with --js and a copy of 3Dmol-min.js, which is then in the page."
       : "";
     structure.node.prepend(make("p", { class: "notice failed" }, `No picture: ${error.message}.${library}`));
     console.warn(`No picture of the structure: ${error.message}`);
   }
+}
+
+// What the residues of the other structure are called, by the place in the row of those that lie on them.
+function partnersOf(model) {
+  if (!model?.chains) return new Map();
+  const own = new Residues(model.chains, "");
+  return new Map(model.places.map((place, i) => [place, own.label(i)]));
 }
 
 function panel(title, node, kind = "") {

@@ -17,14 +17,13 @@ function head({ title, subtitle, settings }) {
 }
 
 function start() {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const table = new Table(data.columns, data.records, data.bands);
-  const detail = new Detail(data);
-  const room = make("div", { class: data.records.length > 5 ? "layout many" : "layout few" }, table.node, detail.node);
-  document.getElementById("page").append(head(data), room);
+  const table = new Table(DATA.columns, DATA.records, DATA.bands);
+  const detail = new Detail(DATA);
+  const room = make("div", { class: DATA.records.length > 5 ? "layout many" : "layout few" }, table.node, detail.node);
+  document.getElementById("page").append(head(DATA), room);
   let shownIndex = null;
   const show = () => {
-    const index = chosen(data.records);
+    const index = chosen(DATA.records);
     if (index === shownIndex) return;
     shownIndex = index;
     table.select(index);

@@ -27,13 +27,18 @@ class ErrorMap {
       this.bar,
       make("span", {}, `${Number(limit.toFixed(2))} Å`),
     );
-    this.node = make("div", { class: "map-room" }, make("div", { class: "plot-room" }, this.svg), scale);
+    const per = residues.length / bins;
+    this.means = per > 1;
+    const means = `Each point is a mean over ${Math.floor(per)}${per % 1 ? ` or ${Math.ceil(per)}` : ""} residues each way.`;
+    const hint = this.means ? make("p", { class: "hint" }, means) : null;
+    this.node = make("div", { class: "map-room" }, make("div", { class: "plot-room" }, this.svg), scale, hint);
     this.margin = { left: residues.chains.length > 1 ? 54 : 40, right: 10, top: 8, bottom: residues.chains.length > 1 ? 52 : 38 };
     whenResized(this.node.firstChild, (width) => this.redraw(width));
     cursor.listen(() => this.mark());
   }
 
-  // The error in Angstrom of residue `at` when aligned on residue `from`, null if the model said none.
+  // The error in Angstrom of residue `at` when aligned on residue `from`, null if the model said none; of a long protein
+  // the mean over their neighbours.
   error(from, at) {
     const bin = (place) => Math.floor((place * this.bins) / this.residues.length);
     const value = this.errors[bin(from) * this.bins + bin(at)];
@@ -113,7 +118,7 @@ class ErrorMap {
     const { left, top } = this.margin;
     const [under, middle] = [top + this.side, this.side / 2];
     const numbers = this.residues.ticks(this.side).flatMap((place) => {
-      const text = String(this.residues.number(place));
+      const text = this.residues.written(place);
       return [
         draw("text", { x: this.place(place + 0.5), y: under + 15, "text-anchor": "middle" }, text),
         draw("text", { x: left - 6, y: this.placeDown(place + 0.5) + 4, "text-anchor": "end" }, text),

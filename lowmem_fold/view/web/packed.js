@@ -3,6 +3,9 @@
 async function unpacked(id) {
   const block = document.getElementById(id);
   if (!block) return null;
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("this browser is too old to unpack what the page holds (it has no DecompressionStream)");
+  }
   const bytes = Uint8Array.from(atob(block.textContent), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());

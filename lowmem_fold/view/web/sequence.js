@@ -17,14 +17,20 @@ class SequenceView {
 
   chain({ id, start, length }, residues, color) {
     const row = make("p", {}, residues.chains.length > 1 ? make("b", {}, `${id} `) : null);
-    for (let ten = 0; ten < length; ten += 10) {
-      const group = make("span", { class: "ten", "data-number": residues.number(start + ten) });
-      for (let place = start + ten; place < start + Math.min(ten + 10, length); place++) {
-        const letter = make("span", { "data-place": place, style: `border-color:${color(place)}` }, residues.sequence[place]);
-        this.letters.push(letter);
-        group.append(letter);
+    let [group, begun] = [null, start];
+    for (let place = start; place < start + length; place++) {
+      const missing = place > start && residues.begins(place);
+      if (missing) {
+        begun = place;
+        row.append(make("span", { class: "missing", title: "residues are missing here" }, "⋯"), " ");
       }
-      row.append(group, " ");
+      if ((place - begun) % 10 === 0) {
+        group = make("span", { class: "ten", "data-number": residues.written(place) });
+        row.append(group, " ");
+      }
+      const letter = make("span", { "data-place": place, style: `border-color:${color(place)}` }, residues.sequence[place]);
+      this.letters.push(letter);
+      group.append(letter);
     }
     return row;
   }

@@ -1,15 +1,24 @@
 // The one 3D viewer of the page, moved from record to record: a browser gives a page few WebGL contexts.
 
+// 3Dmol.js is missing, not something that it needs.
+class NoLibrary extends Error {}
+
 // Resolves to 3Dmol.js: its text is in the page, or else its address with the hash that it must have.
 async function library({ address, integrity }) {
   const script = make("script", address ? { src: address, integrity, crossorigin: "anonymous" } : {});
   if (!address) script.src = URL.createObjectURL(new Blob([await unpackedText("library")], { type: "text/javascript" }));
   await new Promise((resolve, reject) => {
     script.onload = resolve;
-    script.onerror = () => reject(new Error("3Dmol.js could not be loaded"));
+    script.onerror = () => reject(new NoLibrary("3Dmol.js could not be loaded"));
     document.head.append(script);
   });
   return globalThis.$3Dmol;
+}
+
+function hasWebGL() {
+  const context = ["webgl2", "webgl"].map((kind) => make("canvas").getContext(kind)).find(Boolean);
+  context?.getExtension("WEBGL_lose_context")?.loseContext(); // a browser gives a page few of them
+  return Boolean(context);
 }
 
 class Stage {
@@ -31,8 +40,8 @@ class Stage {
   }
 
   made() {
+    if (!hasWebGL()) throw new Error("this browser has no WebGL, or it is switched off");
     const viewer = globalThis.$3Dmol.createViewer(this.node, { backgroundAlpha: 0, hoverDuration: 25 });
-    if (!viewer) throw new Error("this browser has no WebGL");
     let size = "";
     new ResizeObserver(() => {
       const { clientWidth, clientHeight } = this.node;

@@ -23,14 +23,16 @@ class StructureView {
     cursor.listen(() => this.mark());
   }
 
+  // What one can colour by; of one chain without pLDDT there is nothing to choose.
   possibleModes() {
     const { models, distance } = this.payload;
-    return [
+    const modes = [
       models.length > 1 ? "structure" : null,
       distance ? "distance" : null,
       models.some((model) => model.plddt) ? "pLDDT" : null,
       this.residues.chains.length > 1 ? "chain" : null,
     ].filter(Boolean);
+    return modes.length ? modes : ["plain"];
   }
 
   tools() {
@@ -70,7 +72,7 @@ class StructureView {
   color(model, place) {
     if (place === undefined) return WITHOUT_VALUE;
     const { models, distance } = this.payload;
-    if (this.mode === "structure") return MODEL_COLORS[model];
+    if (this.mode === "structure" || this.mode === "plain") return MODEL_COLORS[model];
     if (this.mode === "chain") return CHAIN_COLORS[this.residues.chainOf(place) % CHAIN_COLORS.length];
     if (this.mode === "distance") return model === 0 ? distanceColor(this.distanceBands, distance[place]) : WITHOUT_VALUE;
     return plddtColor(this.bands, models[model].plddt?.[place]);
@@ -83,8 +85,9 @@ class StructureView {
       distance: () => this.distanceBands,
       pLDDT: () => this.bands,
       chain: () => this.residues.chains.map(({ id }, i) => ({ color: CHAIN_COLORS[i % CHAIN_COLORS.length], name: id })),
+      plain: () => [],
     }[this.mode]();
-    const title = { structure: "", distance: "Distance of CA atoms", pLDDT: "pLDDT", chain: "Chain" }[this.mode];
+    const title = { distance: "Distance of CA atoms", pLDDT: "pLDDT", chain: "Chain" }[this.mode];
     this.legend.replaceChildren(title ? make("span", { class: "legend-title" }, title) : "", legend(entries));
   }
 

@@ -2,7 +2,8 @@
 
 const GIB = 2 ** 30;
 
-function shown(kind, value) {
+function shown({ kind, key }, record) {
+  const [value, whole] = [record[key], record[`${key}_whole`]];
   if (value === null || value === undefined) return "-";
   switch (kind) {
     case "plddt":
@@ -14,6 +15,8 @@ function shown(kind, value) {
       return value.toFixed(2);
     case "bytes":
       return (value / GIB).toFixed(2);
+    case "part":
+      return value === whole ? String(value) : `${value} of ${whole}`;
     default:
       return String(value);
   }
@@ -40,8 +43,9 @@ class Table {
       "nav",
       { class: "records", "aria-label": "Records" },
       records.length > 1 ? make("div", { class: "search" }, this.filter, this.count) : null,
-      make("div", { class: "scroll" }, table),
+      make("div", { class: "scroll", scroll: () => this.tellMore() }, table),
     );
+    whenResized(this.node, () => this.tellMore());
     this.sift();
   }
 
@@ -53,21 +57,21 @@ class Table {
 
   row(record, index) {
     const cells = this.columns.map((column, place) => {
-      const value = record[column.key];
       if (place === 0) {
         const link = make("a", { href: "#" + encodeURIComponent(record.id), title: record.header || null }, record.id);
         return make("th", { scope: "row", class: column.kind }, link);
       }
-      return make("td", { class: column.kind }, this.cell(column, value));
+      return make("td", { class: column.kind }, this.cell(column, record));
     });
     return make("tr", { "data-index": index, click: (event) => this.click(event, index) }, ...cells);
   }
 
-  cell(column, value) {
+  cell(column, record) {
+    const value = record[column.key];
     if (column.kind === "status") return make("span", { class: `badge ${value}` }, value);
-    if (column.kind !== "plddt" || value === null) return shown(column.kind, value);
+    if (column.kind !== "plddt" || value === null) return shown(column, record);
     const swatch = make("span", { class: "swatch", style: `background:${bandOf(this.bands, value).color}` });
-    return make("span", {}, swatch, shown(column.kind, value));
+    return make("span", {}, swatch, shown(column, record));
   }
 
   click(event, index) {
@@ -125,6 +129,12 @@ class Table {
     const link = row.querySelector("a");
     link.focus();
     link.click();
+  }
+
+  // Marks that columns are hidden on the right, where no bar may show it.
+  tellMore() {
+    const room = this.node.querySelector(".scroll");
+    this.node.classList.toggle("more", room.scrollWidth - room.clientWidth - room.scrollLeft > 1);
   }
 
   // Scrolls the table to a row, and not the page.
