@@ -101,6 +101,8 @@ class SqliteStore:
             _put_settings(self._connection, self._settings)
         self._connection.close()
         if self._file != self.path:
+            _settle(self.path)
+            _remove_companions(self.path)
             replace_file(self._file, self.path)
 
 
@@ -108,13 +110,21 @@ class Reader(EmbeddingFile):
     """InputError if it is no such file."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        self._connection = _connected(path, "ro")
         try:
-            self.settings = _settings(self._connection)
-            self.rows = _rows(self._connection)
+            try:
+                self._read()
+            except sqlite3.OperationalError:  # a kill may have left a transaction, which reading cannot undo
+                if not _settle(path):
+                    raise
+                self._read()
         except (sqlite3.Error, KeyError) as error:
             self._connection.close()
-            raise not_ours(path, error) from None
+            raise _unreadable(path, error) from None
+
+    def _read(self) -> None:
+        self.settings = _settings(self._connection)
+        self.rows = _rows(self._connection)
 
     def __getitem__(self, id: str) -> Embedding:
         row = self._connection.execute(
@@ -124,6 +134,47 @@ class Reader(EmbeddingFile):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    """To a file that is there. mode: `ro` or `rw`."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
+
+
+def _companions(path: Path) -> list[Path]:
+    """Files of a transaction that SQLite has beside its own."""
+    return [path.with_name(f"{path.name}-{ending}") for ending in ("journal", "wal", "shm")]
+
+
+def _remove_companions(path: Path) -> None:
+    """Else SQLite would undo in a new file what was begun in the one before."""
+    for companion in _companions(path):
+        companion.unlink(missing_ok=True)
+
+
+def _settle(path: Path) -> bool:
+    """Undo a transaction that a kill has left, as SQLite does where it may write. False if there is none, or it may
+    not."""
+    if not any(companion.exists() for companion in _companions(path)):
+        return False
+    try:
+        with closing(_connected(path, "rw")) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return InputError(f"{path}: another program is writing to it; try again when that is done")
+    if any(companion.exists() for companion in _companions(path)):
+        return InputError(
+            f"{path}: an interrupted run has left a transaction, which cannot be undone here ({error}). Let the file"
+            " and its folder be written to, and try again."
+        )
+    return not_ours(path, error)
 
 
 @contextmanager
@@ -147,6 +198,7 @@ def _make(path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
             if not overwrite:
                 raise
     path.unlink()
+    _remove_companions(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
         with connection:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -20,6 +25,7 @@ from lowmem_fold.backbones.stores.store import partial_folder, sequence_key
 from lowmem_fold.backbones.stores.tensors import _ROW_BYTES
 from lowmem_fold.errors import InputError
 
+ROOT = Path(__file__).parents[3]
 KINDS = [".h5", ".sqlite", ".safetensors", ".pt"]
 SETTINGS = {
     "model": "some/model",
@@ -178,6 +184,71 @@ def test_damaged_journal(tmp_path):
     journal.write_bytes(data)
     assert len(write(path)) in (1, 2)
     check(path)
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from lowmem_fold.backbones.embedding import Embedding
+from lowmem_fold.backbones.stores import find_store, read_embeddings
+path = sys.argv[1]
+with read_embeddings(path) as found:
+    settings = found.settings
+place = find_store(path)
+with place.opened(settings, False):
+    place._connection.execute("PRAGMA cache_size = 2")  # what is written goes to the file before the end
+    place._connection.set_trace_callback(lambda said: said == "COMMIT" and os.kill(os.getpid(), signal.SIGKILL))
+    place.add({f"{number:032}": Embedding(np.ones((500, 6), "f4"), np.ones(6, "f4")) for number in range(50)})
+"""
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A database that a run was adding to when it was killed: the transaction is half in the file."""
+    path = tmp_path / "out.sqlite"
+    write(path, ROWS[:2])
+    size = path.stat().st_size
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == -signal.SIGKILL
+    assert path.stat().st_size > size and path.with_name("out.sqlite-journal").stat().st_size
+    return path
+
+
+def test_kill_within_a_transaction_is_undone(killed):
+    check(killed, ROWS[:2])
+    assert write(killed) == [ROWS[2].key]
+    check(killed)
+
+
+def test_kill_within_a_transaction_before_overwriting(killed):
+    other = SETTINGS | {"layers": "3"}
+    write(killed, ROWS[2:], other, overwrite=True)
+    assert [entry.name for entry in killed.parent.iterdir()] == [killed.name]
+    check(killed, ROWS[2:], other)
+
+
+def test_leftovers_of_a_file_that_is_gone(killed):
+    killed.unlink()
+    write(killed)
+    assert [entry.name for entry in killed.parent.iterdir()] == [killed.name]
+    check(killed)
+
+
+def test_transaction_that_cannot_be_undone_is_told(killed, monkeypatch):
+    connected = sqlite._connected
+    monkeypatch.setattr(sqlite, "_connected", lambda path, mode: connected(path, "ro"))  # as where one may not write
+    with pytest.raises(InputError, match="an interrupted run has left a transaction"):
+        find_store(killed).present()
+
+
+def test_file_that_is_written_to_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "out.sqlite"
+    write(path)
+    monkeypatch.setattr(sqlite, "_connected", lambda path, mode: sqlite3.connect(path, timeout=0))
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match="another program is writing to it"):
+            find_store(path).present()
 
 
 # As the libraries see them
