@@ -51,7 +51,8 @@ def draw_structure(prediction: Prediction, figure: Figure, theme: Theme) -> None
     draw_bands(prediction, figure.subplots(), theme)
     draw_legend(figure, theme, "pLDDT", LEGEND)
     several = f", {len(prediction.chains)} chains" if len(prediction.chains) > 1 else ""
-    said = f"{prediction.length} residues{several}, mean pLDDT {prediction.mean_plddt:.1f}, pTM {prediction.ptm:.2f}"
+    ptm = f", pTM {prediction.ptm:.2f}" if np.isfinite(prediction.ptm) else ""
+    said = f"{prediction.length} residues{several}, mean pLDDT {prediction.mean_plddt:.1f}{ptm}"
     figure.suptitle(f"{prediction.id}\n{said}", x=0.02, ha="left")
 
 

@@ -49,6 +49,11 @@ def test_legend_and_what_is_said():
     assert said.startswith("3a4rA\n79 residues, 2 chains, mean pLDDT 60.0, pTM 0.75")
 
 
+def test_a_ptm_that_is_not_known_is_not_told():
+    figure = predicted(known("3a4rA"), ptm=float("nan")).plot_structure()
+    assert figure.get_suptitle() == "3a4rA\n79 residues, mean pLDDT 60.0"
+
+
 @pytest.mark.parametrize("front", [0, 1])
 def test_the_near_hides_the_far(front):
     """Two squares one above the other: what is seen is the colour of that with the larger z."""
