@@ -38,7 +38,7 @@ def write_pictures(folder: str | Path) -> Iterator[Picture]:
     InputError
         There is no run in the folder, or matplotlib is not installed.
     """
-    from . import figures  # noqa: F401  # without matplotlib it says what to install
+    from .figures import drawn  # noqa: F401  # without matplotlib it says what to install
 
     for record in read_run(folder).records:
         if record.structure_path is not None:
