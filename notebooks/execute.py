@@ -48,6 +48,7 @@ def executed(folder: Path) -> dict[str, Any]:
     env = {
         **os.environ,
         "LOWMEM_FOLD_NOTEBOOK_MODEL": "demo",
+        "LOWMEM_FOLD_NOTEBOOK_OTHER_PRECISION": "fp16",
         "IPYTHONDIR": str(folder / ".ipython"),  # no settings of the user's
         "PYTHONPATH": paths,
         "HF_HUB_OFFLINE": "1",

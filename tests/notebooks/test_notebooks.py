@@ -7,12 +7,15 @@ import json
 import re
 import statistics
 import subprocess
+import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import lowmem_fold
 from lowmem_fold.bench.structures import read_pdb
 from notebooks.execute import FOLDER, NOTEBOOKS, executed, read
 
@@ -125,6 +128,72 @@ def test_the_story_quotes_no_number():
     """What was measured stands in the cells' outputs alone, since records change."""
     prose = "\n".join(cell.source for cell in read("quantization").cells if cell.cell_type == "markdown")
     assert re.findall(r"\d+[.,]\d+|\d+ ?(?:GB|GiB|%|Å|seconds)", prose) == ["95 %"]
+
+
+def source(name: str, marker: str) -> str:
+    """The cell that has this in it."""
+    (found,) = (cell.source for cell in read(name).cells if cell.cell_type == "code" and marker in cell.source)
+    return found
+
+
+def test_the_records_are_cloned_once(tmp_path, monkeypatch):
+    """Without a checkout, as on Colab; the cell may be run again."""
+    clones = []
+
+    def run(command, check):
+        (target,) = (Path(word) for word in command if word == str(tmp_path / "lowmem_fold"))
+        (target / "benchmarks" / "results").mkdir(parents=True)
+        clones.append(target)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(lowmem_fold, "__file__", str(tmp_path / "site" / "lowmem_fold" / "__init__.py"))
+    monkeypatch.setattr("sys.path", list(sys.path))
+    for _ in range(2):
+        names = {}
+        exec(compile(source("quantization", "git"), "install", "exec"), names)
+        assert names["checkout"] == tmp_path / "lowmem_fold"
+    assert len(clones) == 1
+
+
+def test_a_model_that_cannot_be_stored_ends_the_run(tmp_path, monkeypatch, capsys):
+    """With what was said, and not three cells later."""
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho quantizing >&2\necho 'error: no room on the disk' >&2\nexit 2\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    names = {"IN_COLAB": False, "Path": Path, "subprocess": subprocess, "model": "x/y", "precision": "int8"}
+    names["sys"] = SimpleNamespace(executable=str(program))
+    with pytest.raises(RuntimeError, match="the model was not stored: error: no room on the disk"):
+        exec(compile(source("quickstart", "keep_in_drive"), "store", "exec"), names)
+    assert "quantizing" in capsys.readouterr().out
+
+
+def test_folding_again_after_a_comparison(capsys):
+    """The cell that compares lets the model go; from the one that folds on, all can be run again."""
+    prediction = SimpleNamespace(mean_plddt=1.0, ptm=0.5, iptm=None, problems=list)
+    loads = []
+
+    def load(*arguments, **options):
+        loads.append(options.get("precision"))
+        facts = {"precision": "int8", "device": "cpu", "placement": "resident"}
+        return SimpleNamespace(fold=lambda record, num_recycles: prediction, **facts)
+
+    names = {"lf": SimpleNamespace(load=load, compare=lambda *_, names: " on ".join(names)), "stored": "models/x"}
+    names |= {"record": SimpleNamespace(num_tokens=9), "num_recycles": 3}
+    names |= {"model": "x/y", "precision": "int8", "other_precision": "fp16"}
+    cells = [source("quickstart", marker) for marker in ("def load_stored", "folder.fold", "lf.compare")]
+    for cell in [*cells, *cells[1:]]:
+        exec(compile(cell, "cell", "exec"), names)
+    assert loads == [None, "fp16", None, "fp16"]
+    names["other_precision"] = "none"
+    exec(compile(cells[-1], "cell", "exec"), names)
+    assert names["comparison"] is None and "choose an other_precision" in capsys.readouterr().out
+
+
+def test_the_form_downloads_nothing_twice():
+    """What the published model is compared with is for the user to ask for."""
+    assert 'other_precision = "none"  # @param' in source("quickstart", "parse_sequence")
 
 
 @NOTEBOOK
