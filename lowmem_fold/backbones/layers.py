@@ -23,7 +23,8 @@ class Layers:
     Attributes
     ----------
     numbers : tuple of int
-        From 0, the states after the embedding, to n, the last; each once, in the order of the results.
+        From 0, the states after the embedding, to n, the last; each once, in the order of the results, or in their
+        own where the results are sums.
     weights : tuple of float, optional
         Of a mix, whose sum over the layers is the result; None: each layer is a result by itself.
     stacked : bool
@@ -67,7 +68,10 @@ class LayerChoice:
         if len(set(numbers)) < len(numbers):
             twice = next(number for number in numbers if numbers.count(number) > 1)
             raise InputError(f"layers {','.join(self.names)}: layer {twice} is named twice (of 0 to {num_layers})")
-        return Layers(numbers, self.weights, self.stacked)
+        if self.weights:
+            mixed = dict(sorted(zip(numbers, self.weights, strict=True)))
+            return Layers(tuple(mixed), tuple(mixed.values()))
+        return Layers(numbers, None, self.stacked)
 
 
 def parse_layers(layers: str | int | Sequence[int | str] | Mapping[int | str, float]) -> LayerChoice:

@@ -35,12 +35,13 @@ def check_ending(path: str | Path) -> str:
 
 def find_store(path: str | Path) -> Store:
     """Where a run can put embeddings, for a file of this name. InputError if it has none of `ENDINGS`."""
-    module = _module(path)
-    if hasattr(module, "SqliteStore"):
-        return module.SqliteStore(Path(path))
+    if check_ending(path) == "sqlite":  # a database is added to; files of the other kinds are written whole
+        from .sqlite import SqliteStore
+
+        return SqliteStore(Path(path))
     from .store import FileStore
 
-    return FileStore(Path(path), module)
+    return FileStore(Path(path), _module(path))
 
 
 def read_embeddings(path: str | Path) -> EmbeddingFile:
