@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 from ..errors import InputError, ModelError
 from .batches import run_batches
 from .layers import Layers
+from .pieces import Gathered, Piece, cut
 from .pooling import pooled
 from .recipe import Recipe
 from .room import worthwhile_tokens
-from .windows import windows
+from .windows import Window
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -95,7 +97,7 @@ class Embedder:
         max_tokens: int | None = None,
         failed: Callable[[int, Exception], None] | None = None,
     ) -> None:
-        """Embed any number of sequences, like lengths together.
+        """Embed any number of sequences, like lengths together; windows of long ones are of one length.
 
         Parameters
         ----------
@@ -108,20 +110,39 @@ class Embedder:
         failed : callable, optional
             Called for a sequence that cannot be run, with its index and the error. By default that error is raised.
         """
+        pieces = [piece for index, sequence in enumerate(sequences) for piece in self._cut(index, sequence)]
+        gathered = Gathered(pieces)
 
         def run(batch: list[int]) -> None:
-            found = self.embed([sequences[index] for index in batch])
-            receive(dict(zip(batch, found, strict=True)))
+            wanted = [pieces[number] for number in batch if pieces[number] in gathered]
+            done = self._run(wanted, gathered)
+            if done:
+                receive(done)
+            for index in done:
+                gathered.drop(index)
 
-        lengths = [self.num_tokens(sequence) for sequence in sequences]
-        most = max_tokens or min(worthwhile_tokens(self.backbone.device), self._tokens_held())
-        run_batches(self.backbone, lengths, run, max_tokens=most, kept_bytes=self._device_bytes, failed=failed)
+        def fail(number: int, error: Exception) -> None:
+            assert failed is not None
+            if pieces[number] in gathered:  # a sequence fails once
+                gathered.drop(pieces[number].index)
+                failed(pieces[number].index, error)
 
-    def num_tokens(self, sequence: str) -> int:
-        """Tokens that a sequence has in a batch: those of a window where it is cut into such."""
+        states = self.recipe.residues or any(piece.window for piece in pieces)
+        run_batches(
+            self.backbone,
+            [self._num_tokens(piece) for piece in pieces],
+            run,
+            max_tokens=max_tokens or min(worthwhile_tokens(self.backbone.device), self._tokens_held(states)),
+            kept_bytes=partial(self._device_bytes, states),
+            failed=failed and fail,
+        )
+
+    def _cut(self, index: int, sequence: str) -> list[Piece]:
+        return cut(index, sequence, self.limit, self.recipe.overlap)
+
+    def _num_tokens(self, piece: Piece) -> int:
         family = self.backbone.family
-        special = len(family.prefix) + len(family.suffix)
-        return min(len(sequence), self.limit or len(sequence)) + special
+        return len(family.prefix) + len(piece.text) + len(family.suffix)
 
     def result_floats(self, length: int) -> int:
         """Numbers of the embedding of a protein."""
@@ -129,7 +150,7 @@ class Embedder:
         return self.layers.num_results * rows * self.backbone.width
 
     def embed(self, sequences: Sequence[str]) -> list[Embedding]:
-        """Embed sequences in one batch, but for long ones, of which each window is one.
+        """Embed sequences in one batch, windows of long ones in another.
 
         Parameters
         ----------
@@ -143,49 +164,58 @@ class Embedder:
         ModelError
             Results are no numbers, as where half precision overflows.
         """
-        short = [sequence for sequence in sequences if not self.is_long(sequence)]
-        whole = iter(self._batch(short, self.recipe.residues, self.recipe.pool) if short else [])
-        found = [self._in_windows(each) if self.is_long(each) else next(whole) for each in sequences]
-        if not all(embedding.is_finite() for embedding in found):
+        pieces = [piece for index, sequence in enumerate(sequences) for piece in self._cut(index, sequence)]
+        found = self._run(pieces, Gathered(pieces))
+        return [found[index] for index in range(len(sequences))]
+
+    def _run(self, pieces: Sequence[Piece], gathered: Gathered) -> dict[int, Embedding]:
+        """Run pieces; returns the sequences that are whole now. Errors as `embed`."""
+        whole = [piece for piece in pieces if piece.window is None]
+        parts = [piece for piece in pieces if piece.window is not None]
+        found = self._batch(whole, self.recipe.residues, self.recipe.pool)
+        found += self._batch(parts, True, ("cls",) if "cls" in self.recipe.pool else ())
+        for piece, embedding in zip([*whole, *parts], found, strict=True):
+            gathered.add(piece, self._checked(_without_overlap(embedding, piece.window)))
+        done = {piece.index: gathered.parts(piece.index) for piece in pieces}
+        return {index: self._joined(found) for index, found in done.items() if found}
+
+    def _checked(self, embedding: Embedding) -> Embedding:
+        if not embedding.is_finite():
             raise ModelError(
                 f"results are no finite numbers in {self.backbone.precision}; give a precision of a wider range, as"
                 " bf16 or fp32"
             )
-        return found
+        return embedding
 
-    def _batch(self, sequences: Sequence[str], residues: bool, pool: Sequence[str]) -> list[Embedding]:
-        tokens = [self.backbone.family.encode(sequence) for sequence in sequences]
+    def _batch(self, pieces: Sequence[Piece], residues: bool, pool: Sequence[str]) -> list[Embedding]:
+        if not pieces:
+            return []
+        tokens = [self.backbone.family.encode(piece.text) for piece in pieces]
         sink = _Sink(self.backbone, tokens, self.layers, residues, pool)
         self.backbone.hidden_states(tokens, sorted(self.layers.numbers), sink.receive)
         return sink.embeddings()
 
-    def _in_windows(self, sequence: str) -> Embedding:
-        """One window after the other: each is a batch as large as any."""
-        assert self.limit is not None
-        overlap = self.limit // 4 if self.recipe.overlap is None else self.recipe.overlap
-        pool = ("cls",) if "cls" in self.recipe.pool else ()
-        parts: list[np.ndarray] = []
-        tokens: list[np.ndarray] = []
-        for window in windows(len(sequence), self.limit, overlap):
-            (found,) = self._batch([sequence[window.start : window.end]], True, pool)
-            assert found.residues is not None
-            parts.append(found.residues[..., window.first - window.start : window.last - window.start, :].copy())
-            tokens += [] if found.pooled is None else [found.pooled]
-        states = np.concatenate(parts, axis=-2)
+    def _joined(self, parts: list[Embedding]) -> Embedding:
+        """Of a sequence: the results of its windows, or of all of it at once."""
+        if len(parts) == 1:
+            return parts[0]
+        states = np.concatenate([part.residues for part in parts if part.residues is not None], axis=-2)
         if not self.recipe.pool:
             return Embedding(states, None)
+        tokens = [part.pooled for part in parts if part.pooled is not None]
         cls = torch.from_numpy(np.mean(tokens, axis=0)) if tokens else None
         vector = pooled(torch.from_numpy(states), cls, self.recipe.pool).numpy()
-        return Embedding(states if self.recipe.residues else None, vector)
+        return self._checked(Embedding(states if self.recipe.residues else None, vector))
 
-    def _tokens_held(self) -> int:
-        """Tokens of a batch whose results are not too much for main memory."""
-        return _MOST_HELD_BYTES // (4 * self.result_floats(1))
+    def _tokens_held(self, states: bool) -> int:
+        """Tokens of a batch whose results are not too much for main memory. states: whether they hold residues."""
+        floats = self.result_floats(0) + self.layers.num_results * self.backbone.width * states
+        return _MOST_HELD_BYTES // (4 * floats)
 
-    def _device_bytes(self, tokens: int) -> int:
-        """What is made of a batch's states on the device."""
+    def _device_bytes(self, states: bool, tokens: int) -> int:
+        """What is made of a batch's states on the device. states: whether they are results themselves."""
         copies = 2 if self.layers.weights else 1
-        if self.backbone.device.type == "cpu" and self.recipe.residues:
+        if self.backbone.device.type == "cpu" and states:
             copies += self.layers.num_results
         return 4 * tokens * self.backbone.width * copies
 
@@ -252,6 +282,14 @@ class _Sink:
         if not self._layers.stacked:
             return next(iter(by_number.values()))
         return torch.stack([by_number[number] for number in self._layers.numbers])
+
+
+def _without_overlap(embedding: Embedding, window: Window | None) -> Embedding:
+    """Of a window's residues a copy of those that count."""
+    if window is None or embedding.residues is None:
+        return embedding
+    own = embedding.residues[..., window.first - window.start : window.last - window.start, :]
+    return Embedding(own.copy(), embedding.pooled)
 
 
 def _array(tensor: Tensor | None) -> np.ndarray | None:
