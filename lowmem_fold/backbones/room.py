@@ -84,5 +84,4 @@ def _room_bytes(backbone: Backbone) -> int | None:
         free = host_capacity().free_bytes
         return None if free is None else int(_SHARE * free)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    index = torch.cuda.current_device() if device.index is None else device.index
-    return int(_SHARE * ((cuda_capacity(index).free_bytes or 0) + cached))
+    return int(_SHARE * ((cuda_capacity(device.index).free_bytes or 0) + cached))

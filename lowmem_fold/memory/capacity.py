@@ -42,11 +42,12 @@ def host_capacity() -> Capacity:
     return Capacity(limit, min(limit if free is None else free, max(limit - used, 0)))
 
 
-def cuda_capacity(index: int) -> Capacity:
-    """Memory of a CUDA device; imports torch."""
+def cuda_capacity(index: int | None) -> Capacity:
+    """Memory of a CUDA device, by default of the current one, on which `cuda` without a number computes; imports
+    torch."""
     import torch
 
-    free, total = torch.cuda.mem_get_info(index)
+    free, total = torch.cuda.mem_get_info(torch.cuda.current_device() if index is None else index)
     return Capacity(int(total), int(free))
 
 

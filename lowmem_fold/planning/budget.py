@@ -51,6 +51,6 @@ class Budget:
 def scarce_memory(weight_bytes: int, length: int, device: torch.device) -> int | None:
     """What is free on the device, if a model's weights and a fold might need more; None where there is plenty, or the
     system does not say. A plan takes seconds, and most models fit."""
-    capacity = cuda_capacity(device.index or 0) if device.type == "cuda" else host_capacity()
+    capacity = cuda_capacity(device.index) if device.type == "cuda" else host_capacity()
     needed, free = weight_bytes + _PAIR_BYTES * length**2 + _SPARE_BYTES, capacity.free_bytes
     return free if free is not None and device.type != "mps" and needed > free else None

@@ -326,8 +326,8 @@ def _free_bytes(device: str) -> int | None:
         return host_capacity().free_bytes
     import torch
 
-    index, count = torch.device(device).index or 0, torch.cuda.device_count()
-    if index >= count:
+    index, count = torch.device(device).index, torch.cuda.device_count()
+    if (index or 0) >= count:
         raise InputError(f"device {device} is not here: this machine has {count}. Give --memory to plan for another")
     return cuda_capacity(index).free_bytes
 
