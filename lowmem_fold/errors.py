@@ -1,6 +1,6 @@
 """Errors that a user can act on: the command line prints their text, without a traceback."""
 
-__all__ = ["BudgetError", "InputError", "LowmemFoldError", "ModelError", "first_line"]
+__all__ = ["BudgetError", "InputError", "LowmemFoldError", "ModelError", "WeightsLostError", "first_line"]
 
 
 class LowmemFoldError(Exception):
@@ -17,6 +17,10 @@ class BudgetError(InputError):
 
 class ModelError(LowmemFoldError, RuntimeError):
     """A model cannot be had or is not what it should be (exit code 2): says how to get it."""
+
+
+class WeightsLostError(ModelError):
+    """The weights of a loaded model are gone: no more can be run with it, whatever is tried."""
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
-from ..errors import InputError
+from ..errors import InputError, WeightsLostError, first_line
 from ..inventory import inventory
 from ..memory.limit import enforced
 from ..precision import Precision
@@ -96,6 +96,8 @@ class Backbone:
         ------
         InputError
             It cannot be had: says why. As after any other error, the weights are where they were.
+        WeightsLostError
+            They could not be loaded where they were either: the model is of no use any more.
         """
         self._blueprint.check_placement(placement)
         before = self.placement
@@ -104,10 +106,20 @@ class Backbone:
         gc.collect()
         try:
             self._load(placement)
-        except BaseException:
+        except BaseException as error:
             gc.collect()
-            self._load(before)
+            self._load_again(before, error)
             raise
+
+    def _load_again(self, placement: str, error: BaseException) -> None:
+        try:
+            self._load(placement)
+        except Exception as again:
+            raise WeightsLostError(
+                f"the weights of {self.checkpoint.name} are lost: they could not be loaded in another placement"
+                f" ({first_line(error)}), nor {placement} as before ({first_line(again)}). Give --memory, or a smaller"
+                " precision"
+            ) from error
 
     @property
     def num_layers(self) -> int:
