@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoint import find_model
 from ..errors import InputError, LowmemFoldError, first_line
 from ..log import logging_to
 from ..memory.exhaustion import is_out_of_memory, others_text
@@ -80,7 +81,8 @@ def embed_records(
         Gives the model; called when all else is checked, and not at all where every record is there.
     recipe : Recipe
     asked : Mapping
-        `model` and `precision` as they were asked for.
+        `model` and `precision` as they were asked for. That no record is left to embed is told by the fingerprint of
+        that model's files, without loading it.
     max_tokens : int, optional
         As of `Embedder.embed_all`.
     overwrite : bool
@@ -110,13 +112,14 @@ def embed_records(
     rows = [Row(record.id, sequence_key(record.sequence), record.length) for record in records]
     known = {**recipe.settings(), "lowmem_fold": package_version()}
     _check_folder(out)
-    if not overwrite and _is_finished(store, rows, known, {**asked, "layers": str(recipe.layers)}):
+    words = {"precision": asked["precision"], "layers": str(recipe.layers)}
+    if not overwrite and _is_finished(store, rows, known, words, asked["model"]):
         return EmbedSummary(skipped=[row.id for row in rows])
     backbone = load()
-    run = _Run(backbone, recipe, records, rows, store, known)
+    run = _Run(backbone, recipe, records, rows, store, {**known, "about": {"asked": words}})
     if not overwrite:
         run.check_present()
-    with store.opened(run.settings(asked), overwrite):
+    with store.opened(run.settings(), overwrite):
         with logging_to(log_file(out)):
             summary = run.embed(max_tokens, progress)
         if not summary.failed:
@@ -147,15 +150,16 @@ class _Run:
         self._backbone, self._rows, self._store, self._known = backbone, rows, store, known
         self._embedder: Embedder = Embedder(backbone, recipe)
         self._taken = [taken_of_record(self._embedder, record) for record in records]
-        self._asked_layers = str(recipe.layers)
         store.check(rows, self._embedder.result_floats(max(map(len, self._taken))))
 
-    def settings(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What the file says of the numbers, and under `about` of what does not change them but by rounding."""
+    def settings(self) -> dict[str, Any]:
+        """What the file says of the numbers, and under `about` of what does not change them but by rounding, as it is
+        at this moment: the placement may step down."""
         about = self._backbone.describe()
         judged = {name: about.pop(name) for name in ("model", "fingerprint", "precision")}
+        judged["model"] = self._backbone.checkpoint.short_name
         del about["source"]  # a path of one machine
-        about |= {"asked": {**asked, "layers": self._asked_layers}, "versions": environment_versions()}
+        about |= {**self._known["about"], "versions": environment_versions()}
         return {**judged, "layers": str(self._embedder.layers), **self._known, "about": about}
 
     def check_present(self) -> None:
@@ -163,7 +167,7 @@ class _Run:
         present = self._store.present()
         if present is not None:
             with present:
-                refuse_mixture(self._store.path, present.settings, self.settings({}))
+                refuse_mixture(self._store.path, present.settings, self.settings())
 
     def embed(self, max_tokens: int | None, progress: Callable[[float], None] | None) -> EmbedSummary:
         """Embed what is not there, and finish the file."""
@@ -171,10 +175,10 @@ class _Run:
             row.key: taken for row, taken in zip(self._rows, self._taken, strict=True) if row.key not in self._store
         }
         before = {row.key for row in self._rows} - todo.keys()
-        _log.info("start: %d records, %d sequences to embed, %s", len(self._rows), len(todo), self.settings({}))
+        _log.info("start: %d records, %d sequences to embed, %s", len(self._rows), len(todo), self.settings())
         placement = self._backbone.placement
         failures = self._embed_sequences(todo, max_tokens, progress)
-        self._store.finish([row for row in self._rows if row.key not in failures])
+        self._store.finish([row for row in self._rows if row.key not in failures], self.settings())
         _log.info("end: %d sequences failed", len(failures))
         summary = EmbedSummary(unique=len(todo))
         summary.placement = None if self._backbone.placement == placement else self._backbone.placement
@@ -209,17 +213,20 @@ class _Run:
         return failures
 
 
-def _is_finished(store: Store, rows: Sequence[Row], known: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Whether the file has all records, as far as that can be told without the model. InputError if it is of another
-    kind, or has another sequence under an id."""
+def _is_finished(
+    store: Store, rows: Sequence[Row], known: Mapping[str, Any], words: Mapping[str, Any], model: str
+) -> bool:
+    """Whether the file has all records, as far as that can be told without loading the model. InputError if it is of
+    another kind, or has another sequence under an id; ModelError if there is no such model."""
     present = store.present()
     if present is None:
         return False
     with present:
         refuse_mixture(store.path, present.settings, known)
         _refuse_other_sequences(store.path, present, rows)
-        same = present.settings["about"]["asked"] == asked
-        return same and all(present.rows.get(row.id) == row for row in rows)
+        if present.settings["about"]["asked"] != words or any(present.rows.get(row.id) != row for row in rows):
+            return False
+        return bool(present.settings["fingerprint"] == find_model(model).fingerprint())
 
 
 def _refuse_other_sequences(path: Path, present: EmbeddingFile, rows: Sequence[Row]) -> None:

@@ -11,12 +11,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..backbones.pooling import POOLS
 from ..backbones.recipe import LONG, make_recipe
 from ..backbones.stores import ENDINGS, check_ending
-from ..errors import InputError
+from ..errors import InputError, WeightsLostError
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 
@@ -29,7 +30,7 @@ _MAX_LISTED = 10
 _EPILOG = """\
 exit codes:
   0    all records are embedded
-  1    some records failed, the others are in the file; or the file could not be written
+  1    some records failed, the others are in the file; or the run could not end, and the same command goes on
   2    the input or an option is wrong, or the model cannot be had: nothing was embedded
   130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
 """
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stop:
         _tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
-    except OSError as error:
+    except (OSError, WeightsLostError) as error:
         _tell(f"error: {error}. What is finished is sound; run the same command again to go on")
         return SOME_FAILED
     _report(summary, len(found), arguments.output)
@@ -141,13 +142,20 @@ def _report(summary: EmbedSummary, number: int, out: str) -> None:
     }
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     once = f" ({summary.unique} different sequences)" if summary.unique < len(summary.embedded) else ""
-    print(f"{number} record{'s' if number != 1 else ''}: {listed}{once}. They are in {out}", flush=True)
+    print(f"{number} record{'s' if number != 1 else ''}: {listed}{once}. {_where(summary, out)}", flush=True)
     for id, reason in list(summary.failed.items())[:_MAX_LISTED]:
         _tell(f"FAILED: {id}: {reason}")
     if summary.failed:
         from ..backbones.embed_run import log_file
 
         _tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
+
+
+def _where(summary: EmbedSummary, out: str) -> str:
+    """Where embeddings are, if there are any."""
+    if summary.embedded or summary.skipped:
+        return f"They are in {out}"
+    return f"{out} is {'as it was' if Path(out).exists() else 'not written'}"
 
 
 def _listed(texts: Iterable[str]) -> str:

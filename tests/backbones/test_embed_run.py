@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def out(request, tmp_path):
 
 def embedded(backbone, out, records=RECORDS, overwrite=False, max_tokens=40, load=None, asked=None, **recipe):
     recipe = make_recipe(**{"pool": "mean", "residues": True, **recipe})
-    asked = asked or {"model": "small", "precision": None}
+    asked = asked or {"model": backbone and str(backbone.checkpoint.path), "precision": None}
     return embed_records(
         records, out, load or (lambda: backbone), recipe, asked, max_tokens=max_tokens, overwrite=overwrite
     )
@@ -100,11 +102,25 @@ def test_what_is_there_is_not_run_again(backbone, out):
     assert embedded(backbone, out, load=no_model).skipped == list(SEQUENCES)
 
 
-def test_model_under_another_name_is_looked_at(backbone, out):
+def test_models_are_told_apart_by_their_weights(backbone, family_folder, out, tmp_path):
+    """The same ones in another place are the same, others in the same place are not."""
     embedded(backbone, out)
+    place = tmp_path / "elsewhere"
+    shutil.copytree(family_folder("esm2"), place)
+    asked = {"model": str(place), "precision": None}
+    assert embedded(backbone, out, load=no_model, asked=asked).skipped == list(SEQUENCES)
+    shutil.rmtree(place)
+    shutil.copytree(family_folder("esm1"), place)
+    with pytest.raises(InputError, match=r"--model: esm2 \(fingerprint .* there, elsewhere \(fingerprint"):
+        embedded(None, out, load=lambda: load_backbone(place, device="cpu"), asked=asked)
+
+
+def test_word_for_the_precision_is_looked_at(backbone, out):
+    embedded(backbone, out)
+    asked = {"model": str(backbone.checkpoint.path), "precision": "fp32"}
     with pytest.raises(AssertionError, match="a model was loaded"):
-        embedded(backbone, out, load=no_model, asked={"model": "other", "precision": None})
-    assert embedded(backbone, out, asked={"model": "other", "precision": None}).skipped == list(SEQUENCES)
+        embedded(backbone, out, load=no_model, asked=asked)
+    assert embedded(backbone, out, asked=asked).skipped == list(SEQUENCES)
 
 
 def test_interrupted_run_goes_on(backbone, out, monkeypatch):
@@ -147,14 +163,14 @@ def test_kinds_are_not_mixed(backbone, out, change, named):
 
 @pytest.mark.parametrize(
     ("case", "precision", "named"),
-    [("esm2", "fp16", "--precision: fp32 there, fp16 now"), ("esm1", None, r"--model: .*esm2 \(fingerprint .*esm1")],
+    [("esm2", "fp16", "--precision: fp32 there, fp16 now"), ("esm1", None, r"--model: esm2 \(fingerprint .*esm1")],
     ids=["precision", "model"],
 )
 def test_models_and_precisions_are_not_mixed(backbone, family_folder, out, case, precision, named):
     embedded(backbone, out)
     other = load_backbone(family_folder(case), precision, device="cpu")
     with pytest.raises(InputError, match=named):
-        embedded(other, out, asked={"model": case, "precision": precision})
+        embedded(other, out, asked={"model": str(other.checkpoint.path), "precision": precision})
 
 
 def test_same_layer_by_another_name_is_the_same(backbone, out):
@@ -186,6 +202,8 @@ def test_single_record_without_room_steps_the_placement_down(backbone, out):
     assert summary.placement == "streamed"
     assert summary.embedded == list(SEQUENCES) and not summary.failed
     check(out, backbone)
+    with read_embeddings(out) as found:
+        assert found.settings["about"]["placement"] == "streamed"
     backbone.place("resident")
 
 
@@ -200,6 +218,16 @@ def test_record_that_fails_is_named_and_tried_again(backbone, out):
     assert embedded(backbone, out).embedded == ["one", "copy"]
     check(out, backbone)
     assert not log_file(out).parent.exists()
+
+
+def test_file_is_not_made_where_every_record_fails(backbone, out):
+    backbone.fails = SEQUENCES["one"]
+    summary = embedded(backbone, out, RECORDS[2:4])
+    assert list(summary.failed) == ["one", "copy"] and not summary.embedded
+    assert not out.exists()
+    embedded(backbone, out, RECORDS[:2])
+    assert list(embedded(backbone, out, RECORDS[2:4], overwrite=True).failed) == ["one", "copy"]
+    check(out, backbone, {id: SEQUENCES[id] for id in ("long", "tiny")})
 
 
 def test_full_disk_ends_the_run_and_breaks_nothing(backbone, out, monkeypatch):
@@ -221,7 +249,7 @@ def test_full_disk_ends_the_run_and_breaks_nothing(backbone, out, monkeypatch):
 def test_truncated_records_are_named(backbone, out):
     summary = embedded(backbone, out, long="truncate", max_length=12)
     assert summary.truncated == {"long": 12, "one": 12, "copy": 12}
-    check(out, backbone, long="truncate", max_length=12)
+    check(out, backbone, {id: sequence[:12] for id, sequence in SEQUENCES.items()})
 
 
 def test_long_record_is_refused_before_anything_is_run(backbone, out):
@@ -238,7 +266,8 @@ def test_what_the_file_says_of_the_model(backbone, out):
     assert (settings["precision"], settings["layers"], settings["pool"]) == ("fp32", "0=0.5,3=0.5", ["mean"])
     about = settings["about"]
     assert (about["attention"], about["placement"], about["device"]) == ("sdpa", "resident", "cpu")
-    assert "source" not in about
+    assert settings["model"] == "esm2" and about["asked"] == {"precision": None, "layers": "0=0.5,last=0.5"}
+    assert str(backbone.checkpoint.path.parent) not in str(settings)  # a path of one machine
 
 
 def test_folder_that_cannot_be_written(tmp_path, monkeypatch):

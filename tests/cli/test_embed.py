@@ -13,6 +13,7 @@ import pytest
 
 import lowmem_fold
 from lowmem_fold.backbones.backbone import Backbone
+from lowmem_fold.backbones.blueprint import Blueprint
 from lowmem_fold.backbones.embed import embed
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.stores import read_embeddings, store
@@ -94,6 +95,26 @@ def test_failure_and_truncation_are_told(model, fasta, tmp_path, capsys, monkeyp
         assert list(found) == ["short"]
 
 
+@pytest.mark.parametrize("ending", [".h5", ".sqlite", ".safetensors", ".pt"])
+def test_no_file_is_told_of_where_every_record_fails(model, fasta, tmp_path, capsys, monkeypatch, ending):
+    def failing(self, *arguments):
+        raise RuntimeError("no luck")
+
+    out = tmp_path / f"out{ending}"
+    with monkeypatch.context() as patch:
+        patch.setattr(Backbone, "hidden_states", failing)
+        assert main(command(fasta, out, model)) == 1
+        assert capsys.readouterr().out == f"3 records: 3 failed. {out} is not written\n"
+        assert not out.exists()
+    assert main(["embed", "-s", "MKT", "-o", str(out), "-m", str(model), "--device", "cpu"]) == 0
+    monkeypatch.setattr(Backbone, "hidden_states", failing)
+    capsys.readouterr()
+    assert main(command(fasta, out, model, "--overwrite")) == 1
+    assert capsys.readouterr().out == f"3 records: 3 failed. {out} is as it was\n"
+    with read_embeddings(out) as found:
+        assert list(found) == ["sequence"]
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_interruption(model, fasta, tmp_path, capsys, monkeypatch, name, code):
     run = Backbone.hidden_states
@@ -121,6 +142,31 @@ def test_full_disk(model, fasta, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(store, "replace_file", full)
     assert main(command(fasta, tmp_path / "out.h5", model)) == 1
     assert "No space left on device. What is finished is sound" in capsys.readouterr().err
+
+
+def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
+    """One batch is done; in the next a single record has no room, and no placement can be loaded."""
+    run, load, calls = Backbone.hidden_states, Blueprint.load, []
+
+    def short(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            monkeypatch.setattr(Blueprint, "load", no_room)
+            raise MemoryError
+        run(self, *arguments)
+
+    def no_room(self, placement):
+        raise MemoryError
+
+    monkeypatch.setattr(Backbone, "hidden_states", short)
+    out = tmp_path / "out.h5"
+    assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 1
+    printed, errors = capsys.readouterr()
+    assert "are lost" in errors and "What is finished is sound" in errors and "AttributeError" not in errors
+    assert not printed and len(calls) == 2
+    monkeypatch.setattr(Blueprint, "load", load)
+    assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 0
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize(

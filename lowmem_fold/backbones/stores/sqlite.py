@@ -72,7 +72,6 @@ class SqliteStore:
             if overwrite or not self.path.exists():
                 _make(self._file, settings, overwrite)
             with closing(sqlite3.connect(self._file)) as self._connection:
-                self._settings = settings
                 self._keys = {key for (key,) in self._connection.execute("SELECT key FROM embeddings")}
                 yield self
         with suppress(OSError):
@@ -89,16 +88,20 @@ class SqliteStore:
             )
         self._keys.update(found)
 
-    def finish(self, rows: Sequence[Row]) -> None:
+    def finish(self, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
         ids = {row.id for row in rows}
         everything = [*rows, *(row for row in _rows(self._connection).values() if row.id not in ids)]
+        if not everything and self._file != self.path:
+            self._connection.close()
+            self._file.unlink()
+            return
         with _as_os_errors(), self._connection:
             self._connection.execute("DELETE FROM records")
             self._connection.executemany(
                 "INSERT INTO records (position, id, key, length) VALUES (?, ?, ?, ?)",
                 [(position, row.id, row.key, row.length) for position, row in enumerate(everything)],
             )
-            _put_settings(self._connection, self._settings)
+            _put_settings(self._connection, settings)
         self._connection.close()
         if self._file != self.path:
             _settle(self.path)

@@ -42,8 +42,12 @@ class Store(Protocol):
     def add(self, found: Mapping[str, Embedding]) -> None:
         """Keep embeddings by the keys of their sequences: each whole, or not at all."""
 
-    def finish(self, rows: Sequence[Row]) -> None:
-        """Make the file hold these records, in this order, and then the others that it held. Their keys are there."""
+    def finish(self, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
+        """Make the file hold these records, in this order, and then the others that it held. Their keys are there.
+
+        Where there is none at all, no file is made, and one that is there stays as it is. settings: those with which
+        the store was opened, and under `about` what became of the run.
+        """
 
 
 class FileFormat(Protocol):
@@ -108,13 +112,13 @@ class FileStore:
     def add(self, found: Mapping[str, Embedding]) -> None:
         self._journal.add(found)
 
-    def finish(self, rows: Sequence[Row]) -> None:
+    def finish(self, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
         old = {} if self._old is None else self._old.rows
         ids = {row.id for row in rows}
         everything = [*rows, *(row for row in old.values() if row.id not in ids)]
         if everything != list(old.values()):
             scratch = partial_folder(self.path) / f"whole{self.path.suffix}"
-            self._format.write(scratch, Contents(self._settings, everything, self._shapes, self._read))
+            self._format.write(scratch, Contents(settings, everything, self._shapes, self._read))
             self._close_old()
             replace_file(scratch, self.path)
         self._left = False

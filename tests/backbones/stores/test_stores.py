@@ -61,7 +61,7 @@ def write(path, rows=ROWS, settings=SETTINGS, overwrite=False, finish=True):
                 place.add({row.key: embedding(row, settings)})
                 added.append(row.key)
         if finish:
-            place.finish(rows)
+            place.finish(rows, settings)
     return added
 
 
@@ -147,6 +147,23 @@ def test_failure_of_the_last_step_breaks_nothing(path, monkeypatch):
     check(path, ROWS[:2])
     assert write(path) == []  # what was added stays added
     check(path)
+
+
+def test_settings_are_as_they_turned_out(path):
+    place = find_store(path)
+    after = SETTINGS | {"about": {"device": "cuda"}}
+    with place.opened(SETTINGS, False):
+        place.add({row.key: embedding(row) for row in ROWS})
+        place.finish(ROWS, after)
+    check(path, settings=after)
+
+
+def test_no_record_is_no_file(path):
+    assert write(path, []) == []
+    assert not list(path.parent.iterdir())
+    write(path, ROWS[:2])
+    write(path, [], overwrite=True)
+    check(path, ROWS[:2])
 
 
 def test_two_runs_at_once(path):
