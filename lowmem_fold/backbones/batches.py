@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import LowmemFoldError
+from ..errors import LowmemFoldError, WeightsLostError
 from ..memory.exhaustion import is_out_of_memory, release_memory
 from .room import Room
 
@@ -102,12 +102,14 @@ def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool
 
 
 def lower_placement(backbone: Backbone) -> bool:
-    """Step down to the next placement that can be had; False if there is none."""
+    """Step down to the next placement that can be had; False if there is none. WeightsLostError as `place`."""
     names = backbone.placements
     for name in names[names.index(backbone.placement) + 1 :]:
         before = backbone.placement
         try:
             backbone.place(name)
+        except WeightsLostError:
+            raise
         except Exception as error:
             if not (is_out_of_memory(error) or isinstance(error, LowmemFoldError)):
                 raise

@@ -10,7 +10,7 @@ import torch
 from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.batches import plan_batches, run_batches
 from lowmem_fold.backbones.room import Room
-from lowmem_fold.errors import InputError
+from lowmem_fold.errors import InputError, WeightsLostError
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,19 @@ def test_what_has_room_nowhere_is_told_and_the_rest_is_run():
     assert failures == {0: "no room"}
     with pytest.raises(torch.OutOfMemoryError):
         ran(FakeBackbone({"resident": 35}), [200])
+
+
+def test_lost_weights_are_not_every_sequences_failure():
+    backbone = FakeBackbone({"resident": 35, "streamed": 100})
+
+    def lost(placement):
+        raise WeightsLostError("gone")
+
+    backbone.place = lost
+    failures = []
+    with pytest.raises(WeightsLostError, match="gone"):
+        ran(backbone, [90, 30, 30], failed=lambda *failure: failures.append(failure))
+    assert not failures and len(backbone.runs) == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("of one"), ValueError("other")], ids=["runtime", "value"])
