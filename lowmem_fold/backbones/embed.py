@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 __all__ = ["embed", "taken_of_record"]
+
+_MOST_NAMED = 10
+"""Sequences that a warning lists."""
 
 
 def embed(
@@ -47,6 +51,11 @@ def embed(
         In the order of the sequences. Those of one sequence are one object. What is beside a sequence in a batch
         changes its numbers by no more than rounding.
 
+    Warns
+    -----
+    UserWarning
+        Sequences are truncated: names them.
+
     Raises
     ------
     InputError
@@ -58,7 +67,9 @@ def embed(
     if isinstance(sequences, str):
         raise InputError("sequences are a list: [sequence]")
     embedder = Embedder(backbone, make_recipe(layers, pool, **recipe))
-    taken = [taken_of_record(embedder, _record(each, index)) for index, each in enumerate(sequences)]
+    records = [_record(each, index) for index, each in enumerate(sequences)]
+    taken = [taken_of_record(embedder, record) for record in records]
+    _warn_of_truncated(records, taken)
     unique = list(dict.fromkeys(taken))
     found: dict[str, Embedding] = {}
     done, total = 0, sum(map(len, unique))
@@ -86,6 +97,17 @@ def taken_of_record(embedder: Embedder, record: Record) -> str:
         return embedder.taken(record.sequence)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _warn_of_truncated(records: Sequence[Record], taken: Sequence[str]) -> None:
+    cut = [
+        f"{record.source or record.id} ({record.length} residues, to {len(each)})"
+        for record, each in zip(records, taken, strict=True)
+        if len(each) < record.length
+    ]
+    if cut:
+        more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+        warnings.warn(f"truncated: {', '.join(cut[:_MOST_NAMED])}{more}", stacklevel=4)
 
 
 def _record(sequence: str | Record, index: int) -> Record:

@@ -170,9 +170,12 @@ def test_long_sequences_are_refused_by_name(backbone):
 
 
 def test_truncated(backbone):
-    cut, whole = embed(
-        backbone("esm2"), [SEQUENCES[0], "GS"], long="truncate", max_length=10, pool="mean", residues=True
-    )
+    options = {"long": "truncate", "max_length": 10, "pool": "mean", "residues": True}
+    with pytest.warns(UserWarning, match=r"truncated: .*1 of the list'? \(22 residues, to 10\)$") as caught:
+        cut, whole = backbone("esm2").embed([SEQUENCES[0], "GS"], **options)
+    assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(UserWarning, match=r"to 10\) and 2 more$"):
+        embed(backbone("esm2"), [SEQUENCES[0]] * 12, **options)
     expected, _ = embed(backbone("esm2"), [SEQUENCES[0][:10], "GS"], pool="mean", residues=True)
     assert cut.residues.shape == (10, 32) and whole.residues.shape == (2, 32)
     close(cut.residues, expected.residues)
@@ -192,6 +195,50 @@ def test_windows(backbone):
     close(found.residues, residues)
     close(found.pooled, np.concatenate([np.mean(tokens, 0), residues.mean(1), residues.std(1)], -1))
     close(short.residues, embed(backbone("esm2"), ["GS"], [0, -1])[0].residues)
+
+
+@pytest.fixture
+def sizes(backbone, monkeypatch):
+    """Rows of each batch of the small ESM-2; a batch with the residues WWWW fails."""
+    model, sizes = backbone("esm2"), []
+    run, tokens = model.hidden_states, model.family.encode("WWWW")[1:-1]
+
+    def hidden_states(token_lists, *rest):
+        sizes.append(len(token_lists))
+        if any(each[place : place + 4] == tokens for each in token_lists for place in range(len(each))):
+            raise RuntimeError("no luck")
+        run(token_lists, *rest)
+
+    monkeypatch.setattr(model, "hidden_states", hidden_states)
+    return sizes
+
+
+def test_windows_share_batches(backbone, sizes):
+    """Of one sequence and of several; what comes of them is what comes of each by itself."""
+    long = ["".join(SEQUENCES), "MKTAYIAKQR" * 9, "ACDEFGHIKL" * 4]
+    options = {"pool": "cls,mean,max", "residues": True, "long": "windows", "max_length": 20, "overlap": 6}
+    alone = [embed(backbone("esm2"), [sequence], max_tokens=1, **options)[0] for sequence in long]
+    number = sum(len(windows(len(sequence), 20, 6)) for sequence in long)
+    assert sizes == [1] * number
+    for most in (3, 4, number):
+        sizes.clear()
+        found = embed(backbone("esm2"), long, max_tokens=most * 22, **options)
+        assert sum(sizes) == number and len(sizes) == -(-number // most)
+        for one, other in zip(found, alone, strict=True):
+            close(one.residues, other.residues)
+            close(one.pooled, other.pooled)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 3 * 22, 1000])
+def test_window_that_fails_fails_its_sequence_once(backbone, sizes, max_tokens):
+    long = ["MKTAYIAKQR" * 6, "MKTAYIAKQR" * 4 + "WWWW" * 6, "ACDEFGHIKL" * 6, "GS"]
+    embedder = Embedder(backbone("esm2"), make_recipe(long="windows", max_length=20, overlap=0))
+    found, failures = {}, []
+    embedder.embed_all(long, found.update, max_tokens, lambda index, error: failures.append((index, str(error))))
+    assert failures == [(1, "no luck")] and sorted(found) == [0, 2, 3]
+    assert [len(found[index].residues) for index in (0, 2, 3)] == [60, 60, 2]
+    if max_tokens == 1:
+        assert len(sizes) == 3 + 3 + 3 + 1  # the window after the one that failed is not run
 
 
 def test_windows_of_a_model_with_positions(backbone):
