@@ -24,7 +24,15 @@ from .quantization.registry import quantize
 from .quantization.stored import StoredLinear
 from .weight_files import WeightFiles
 
-__all__ = ["Building", "container_of", "load_model", "opened_files", "planned_model", "quiet_transformers"]
+__all__ = [
+    "Building",
+    "container_of",
+    "linear_names",
+    "load_model",
+    "opened_files",
+    "planned_model",
+    "quiet_transformers",
+]
 
 # Buffers that are computed, which checkpoints may hold.
 _COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
@@ -74,6 +82,11 @@ def planned_model(checkpoint: Checkpoint, precision: Precision, architecture: Ar
     return building.model
 
 
+def linear_names(checkpoint: Checkpoint, architecture: Architecture) -> list[str]:
+    """Names of a model's linear layers, which globs are matched with. ModelError if it cannot be configured."""
+    return _linears(_empty_model(checkpoint, architecture))
+
+
 class Building:
     """A model on its way: at first without bytes and in no form, as its configuration says. Errors as `load_model`.
 
@@ -86,8 +99,7 @@ class Building:
     def __init__(self, checkpoint: Checkpoint, precision: Precision, architecture: Architecture = ESMFOLD) -> None:
         self._checkpoint, self._architecture = checkpoint, architecture
         self.model = _empty_model(checkpoint, architecture).eval().requires_grad_(False)
-        linears = (name for name, module in self.model.named_modules() if isinstance(module, nn.Linear))
-        precision.check_globs(linears)
+        precision.check_globs(_linears(self.model))
         self._wanted = {
             name: _wanted(name, module, precision, architecture) for name, module in self.model.named_modules()
         }
@@ -122,6 +134,10 @@ class Building:
 
     def _modules(self, prefix: str) -> list[tuple[str, nn.Module]]:
         return [(name, module) for name, module in self.model.named_modules() if _under(name, prefix)]
+
+
+def _linears(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
 
 
 def _under(name: str, prefix: str) -> bool:

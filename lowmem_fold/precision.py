@@ -23,7 +23,7 @@ The residual streams of the trunk are float32 throughout. What a scheme does to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -94,9 +94,13 @@ class Precision:
     def check_globs(self, modules: Iterable[str]) -> None:
         """InputError for a glob that matches none of these names of linear layers: it would do nothing, in silence."""
         names = list(modules)
-        for glob in (*self.include, *self.exclude):
-            if not any(fnmatchcase(name, glob) for name in names):
-                raise InputError(f"precision {self}: {glob} matches no linear layer, such as {names[0]}")
+        for glob in self.unmatched_globs(names):
+            raise InputError(f"precision {self}: {glob} matches no linear layer, such as {names[0]}")
+
+    def unmatched_globs(self, modules: Iterable[str]) -> list[str]:
+        """Globs that match none of these names."""
+        names = list(modules)
+        return [glob for glob in (*self.include, *self.exclude) if not any(fnmatchcase(name, glob) for name in names)]
 
     def of_linear(self, module: str, part: str | None = None) -> Part:
         """The policy of a linear layer, by its name in the model. part: that which it belongs to; by default as
@@ -227,10 +231,16 @@ def part_of(module: str) -> str:
     return "structure"
 
 
-def stem_alone(policy: Precision) -> Precision:
-    """What a policy says of a language model by itself: the preset that stores the stem so, or `stem=`; and globs."""
+def stem_alone(policy: Precision, elsewhere: Collection[str] = ()) -> Precision:
+    """What a policy says of a language model by itself: the preset that stores the stem so, or `stem=`; and globs, but
+    those that match layers `elsewhere`."""
+    include, exclude = (
+        tuple(glob for glob in globs if glob not in elsewhere) for globs in (policy.include, policy.exclude)
+    )
+    if policy.include and not include:
+        return Precision()  # only layers elsewhere are stored in another form
     preset = next((each for each in PRESETS.values() if each.stem == policy.stem), Precision(stem=policy.stem))
-    return replace(preset, include=policy.include, exclude=policy.exclude)
+    return replace(preset, include=include, exclude=exclude)
 
 
 def parse_precision(text: str | Precision) -> Precision:

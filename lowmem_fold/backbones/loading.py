@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from ..checkpoint import Checkpoint, find_model
 from ..devices import find_device
 from ..errors import InputError
+from ..loader import linear_names
 from ..memory.budget import parse_memory
 from ..memory.capacity import cuda_capacity, host_capacity
 from ..precision import PARTS, Part, Precision, parse_precision, stem_alone
@@ -16,7 +18,7 @@ from ..quantization.registry import unavailable
 from .attention import chosen_attention
 from .backbone import Backbone
 from .blueprint import PLACEMENTS, Blueprint
-from .families import family_of
+from .families import Family, family_of
 
 __all__ = ["load_backbone", "make_blueprint"]
 
@@ -78,7 +80,7 @@ def make_blueprint(
     memory_bytes = None if memory is None else parse_memory(memory)
     checkpoint = find_model(str(model))
     family = family_of(checkpoint.path)
-    asked = _asked_precision(checkpoint, precision)
+    asked = _asked_precision(checkpoint, family, precision)
     made = Blueprint(checkpoint, family, asked, target, chosen_attention(attention, family), memory_bytes)
     reason = unavailable(made.resolved.stem.weights, target)
     if reason and checkpoint.policy() is None:
@@ -86,7 +88,7 @@ def make_blueprint(
     return made
 
 
-def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) -> Precision:
+def _asked_precision(checkpoint: Checkpoint, family: Family, precision: str | Precision | None) -> Precision:
     """Of a language model alone. InputError if words are said of what it has not."""
     if precision is not None:
         policy = parse_precision(precision)
@@ -97,7 +99,16 @@ def _asked_precision(checkpoint: Checkpoint, precision: str | Precision | None) 
             raise InputError(
                 f"precision {policy}: a language model is the stem alone; leave other parts and states out"
             )
-    return checkpoint.asked_precision(precision, narrowed=stem_alone)
+    elsewhere = _globs_elsewhere(checkpoint, family)
+    return checkpoint.asked_precision(precision, narrowed=partial(stem_alone, elsewhere=elsewhere))
+
+
+def _globs_elsewhere(checkpoint: Checkpoint, family: Family) -> list[str]:
+    """Of a quantized ESMFold's policy, the globs that match nothing in its language model."""
+    policy = checkpoint.policy()
+    if policy is None or not (policy.include or policy.exclude) or not checkpoint.folds:
+        return []
+    return policy.unmatched_globs(linear_names(checkpoint, family.architecture))
 
 
 def _scarce_bytes(blueprint: Blueprint) -> int | None:
@@ -106,5 +117,5 @@ def _scarce_bytes(blueprint: Blueprint) -> int | None:
     target = blueprint.device
     if target.type == "mps":
         return None
-    free = (cuda_capacity(target.index or 0) if target.type == "cuda" else host_capacity()).free_bytes
+    free = (cuda_capacity(target.index) if target.type == "cuda" else host_capacity()).free_bytes
     return free if free is not None and 2 * blueprint.weight_bytes["resident"] > free else None

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,14 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import lowmem_fold as lf
-from lowmem_fold.backbones import loading
+from lowmem_fold.backbones import loading, room
 from lowmem_fold.backbones.blueprint import Blueprint
 from lowmem_fold.backbones.families import protbert
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.checkpoint import find_checkpoint, find_model
 from lowmem_fold.cli.main import main
-from lowmem_fold.errors import BudgetError, InputError, ModelError
+from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
 from lowmem_fold.memory.capacity import Capacity
+from lowmem_fold.planning import budget, plan
 from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.stored import StoredLinear
@@ -141,6 +143,18 @@ def test_place_changes_where_weights_live(family_folder, monkeypatch) -> None:
     with pytest.raises(MemoryError):
         backbone.place("resident")
     assert backbone.placement == "streamed" and same(states(backbone, SEQUENCES), before)
+
+
+def test_weights_that_cannot_be_loaded_again_are_told(family_folder, monkeypatch) -> None:
+    backbone = load_backbone(family_folder("esm2"), device="cpu")
+
+    def failing(self, placement: str):
+        raise MemoryError(placement)
+
+    monkeypatch.setattr(Blueprint, "load", failing)
+    lost = r"weights of .* are lost: .* \(MemoryError: streamed\), nor resident as before \(MemoryError: resident\)"
+    with pytest.raises(WeightsLostError, match=lost):
+        backbone.place("streamed")
 
 
 def test_a_run_that_fails_can_be_followed_by_another(family_folder) -> None:
@@ -271,6 +285,22 @@ def test_free_memory_is_a_budget_where_it_is_scarce(monkeypatch) -> None:
         assert load_backbone("demo", device="cpu").placement == placement
 
 
+def test_cuda_without_a_number_is_the_current_device_everywhere(monkeypatch) -> None:
+    free = {0: 10**9, 1: 10**6}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (free[index], 2 * 10**9))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
+    for name, left in (("cuda", 10**6), ("cuda:0", 10**9), ("cuda:1", 10**6)):
+        device = torch.device(name)
+        weights = SimpleNamespace(device=device, weight_bytes={"resident": 10**9})
+        assert loading._scarce_bytes(weights) == left
+        assert room._room_bytes(SimpleNamespace(device=device, room_bytes=None)) == int(0.9 * left)
+        assert budget.scarce_memory(10**9, 10, device) == left
+        assert plan._free_bytes(name) == left
+
+
 # --- what is refused
 
 
@@ -298,6 +328,27 @@ def test_a_quantized_esmfold_gives_its_stem(tmp_path: Path, capsys) -> None:
     stem = load_backbone(tmp_path / "small", device="cpu")
     assert str(stem.precision) == "bf16"
     assert same(states(stem, SEQUENCES), states(load_backbone("demo", "bf16", device="cpu"), SEQUENCES))
+
+
+@pytest.mark.parametrize(
+    ("globs", "narrowed"),
+    [
+        ("exclude=trunk.blocks.0.*,exclude=esm.encoder.layer.0.*", "bf16,exclude=esm.encoder.layer.0.*"),
+        ("include=trunk.*", "fp32"),
+        ("include=trunk.*,include=esm.encoder.layer.1.*", "bf16,include=esm.encoder.layer.1.*"),
+    ],
+    ids=["exclude", "trunk-alone", "include"],
+)
+def test_globs_on_the_trunk_are_none_of_the_stems(tmp_path: Path, globs: str, narrowed: str) -> None:
+    whole = f"bf16,{globs}"
+    assert main(["quantize", "-m", "demo", "--precision", whole, "-o", str(tmp_path / "small")]) == 0
+    expected = load_backbone("demo", narrowed, device="cpu")
+    for asked in (None, whole):
+        stem = load_backbone(tmp_path / "small", asked, device="cpu")
+        assert stem.precision == expected.precision
+        assert same(states(stem, SEQUENCES), states(expected, SEQUENCES))
+    with pytest.raises(InputError, match="is stored as"):
+        load_backbone(tmp_path / "small", "bf16", device="cpu")
 
 
 def test_damaged_files_are_named(family_folder, tmp_path: Path) -> None:
