@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backbones.backbone import Backbone
     from .backbones.loading import load_backbone
+    from .backbones.parity import compare_states, stock_states
     from .backbones.stores import read_embeddings
     from .errors import InputError, LowmemFoldError, ModelError
     from .folder import Folder, load
@@ -31,10 +32,12 @@ __all__ = [
     "Prediction",
     "__version__",
     "compare",
+    "compare_states",
     "load",
     "load_backbone",
     "plan",
     "read_embeddings",
+    "stock_states",
 ]
 
 try:
@@ -50,10 +53,12 @@ _HOME = {
     "ModelError": ".errors",
     "Prediction": ".prediction",
     "compare": ".view.comparison",
+    "compare_states": ".backbones.parity",
     "load": ".folder",
     "load_backbone": ".backbones.loading",
     "plan": ".planning.plan",
     "read_embeddings": ".backbones.stores",
+    "stock_states": ".backbones.parity",
 }
 
 

@@ -2,7 +2,7 @@
 or the same model at another precision.
 
 >>> backbone = lf.load_backbone("facebook/esm2_t6_8M_UR50D", precision="int8")
->>> print(compare_states(stock_states("facebook/esm2_t6_8M_UR50D"), backbone, ["MKTAYIAKQR", "GSHMLE"]))
+>>> print(lf.compare_states(lf.stock_states("facebook/esm2_t6_8M_UR50D"), backbone, ["MKTAYIAKQR", "GSHMLE"]))
 """
 
 from __future__ import annotations

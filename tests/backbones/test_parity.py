@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
+import transformers
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, EsmForProteinFolding
 
+import lowmem_fold
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.parity import LayerParity, Parity, compare_states, stock_states
@@ -48,6 +51,27 @@ def test_states_of_all_layers_are_stocks(family_folder, case: str, attention: st
     report = compare_states(stock_states(family_folder(case)), backbone, SEQUENCES)
     assert [layer.layer for layer in report.layers] == [0, 1, 2, 3]
     assert report.relative_error < 1e-5 and report.cosine > 1 - 1e-9
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_attention_is_fused_where_stock_has_it(family_folder, monkeypatch, case: str) -> None:
+    """Once for each layer, whatever calls it."""
+    backbone = load_backbone(family_folder(case), device="cpu")
+    stock = getattr(transformers, backbone.config.architectures[0])
+    if not stock._supports_sdpa:
+        pytest.skip(f"transformers {transformers.__version__} has no SDPA for {stock.__name__}")
+    calls, fused = [], F.scaled_dot_product_attention
+
+    def counted(*tensors, **named):
+        calls.append(1)
+        return fused(*tensors, **named)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
+    states(backbone, SEQUENCES)
+    assert (backbone.attention, backbone.describe()["attention"], len(calls)) == ("sdpa", "sdpa", 3)
+    calls.clear()
+    states(load_backbone(family_folder(case), device="cpu", attention="eager"), SEQUENCES)
+    assert not calls
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -111,13 +135,20 @@ def test_what_cannot_be_run_is_refused(family_folder, case: str, tokens: list, l
         load_backbone(family_folder(case), device="cpu").hidden_states(tokens, layers, lambda number, states: None)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8", "int4", "float8", "bnb-nf4"])
-@pytest.mark.parametrize("case", ["esm2", "ankh"])
+@pytest.mark.parametrize(
+    ("case", "precision"),
+    [
+        *((case, "int8") for case in CASES),
+        *((case, each) for case in ("esm2", "ankh") for each in ("fp16", "bf16", "int4", "float8", "bnb-nf4")),
+    ],
+)
 def test_quantized_states_are_near_and_told_layer_by_layer(family_folder, case: str, precision: str) -> None:
     if reason := unavailable(precision, torch.device("cpu")):
         pytest.skip(reason)
     quantized = load_backbone(family_folder(case), precision, device="cpu")
-    report = compare_states(stock_states(family_folder(case)), quantized, SEQUENCES)
+    report = lowmem_fold.compare_states(lowmem_fold.stock_states(family_folder(case)), quantized, SEQUENCES)
+    assert [layer.layer for layer in report.layers] == [0, 1, 2, 3]
+    assert len(str(report).splitlines()) == 5
     bits = {"fp16": 11, "bf16": 8, "int8": 7, "int4": 2, "float8": 3, "bnb-nf4": 2}[precision]
     assert report.layers[0].relative_error == 0  # embeddings are as they were
     assert 2**-bits / 50 < report.relative_error < 8 * 2**-bits
