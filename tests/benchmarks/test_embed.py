@@ -19,6 +19,7 @@ def test_lengths_are_those_of_their_formula():
     lengths = [min(1022, max(30, round(300 * math.exp(0.7 * each)))) for each in quantiles]
     random.Random(0).shuffle(lengths)
     assert embed.read_lengths() == lengths
+    assert (min(lengths), max(lengths), sum(length < 300 for length in lengths)) == (66, 1022, 16)  # data/README.md
 
 
 def test_plain_loop_takes_sequences_as_they_come():
@@ -62,3 +63,16 @@ def test_records_hold_what_is_claimed():
     assert all(m.resolved["residues"] == sum(embed.read_lengths()) for m in records)
     assert embed.speed_ratio(speeds["fp32"]) >= 1.5
     assert speeds["fp32"].samples["relative_difference"][0] < 1e-5
+
+
+def test_records_hold_what_is_said_of_bf16():
+    """Of half precision that is stored alone: lowmem_fold/backbones/README.md."""
+    records = read_measurements(embed.RESULTS)
+    ratios = {m.requested["precision"]: embed.speed_ratio(m) for m in records if m.benchmark == "embed-speed"}
+    assert ratios["bf16"] < 1.3 < ratios["stem=bf16/bf16"]
+    peaks = {
+        (m.requested["precision"], m.requested["way"]): m.samples["peak_bytes"][0]
+        for m in records
+        if m.benchmark == "embed-memory"
+    }
+    assert peaks["bf16", "lowmem_fold"] > 1.5 * peaks["bf16", "stock"]
