@@ -105,7 +105,9 @@ class Chromium:
         """What a tab told of so far."""
         return [event for event in self._events if event.get("sessionId") == session]
 
-    def tab(self, path: Path, *, answers: Mapping[str, bytes | None] | None = None, **view: Any) -> Tab:
+    def tab(
+        self, path: Path, *, answers: Mapping[str, bytes | None] | None = None, before: str = "", **view: Any
+    ) -> Tab:
         """Opens a file as a double click does.
 
         Parameters
@@ -113,6 +115,8 @@ class Chromium:
         path : Path
         answers : mapping, optional
             What the network answers at each address, None for nothing. These are the addresses that are asked for.
+        before : str
+            A script that runs before those of the page.
         **view
             As of `Tab`.
         """
@@ -121,6 +125,8 @@ class Chromium:
         tab = Tab(self, session, target, **view)
         if answers:
             tab.call("Fetch.enable", patterns=[{"urlPattern": address} for address in answers])
+        if before:
+            tab.call("Page.addScriptToEvaluateOnNewDocument", source=before)
         tab.call("Page.navigate", url=path.resolve().as_uri())
         for address, body in (answers or {}).items():
             tab.answer(address, body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.browser
 pytest.importorskip("py3Dmol")
 
 LEGEND_WIDTH = 240  # pixels of the canvas, which has two for each of the page's
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[Chromium]:
-    with Chromium(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def shown(browser: Chromium, viewer, folder) -> Tab:

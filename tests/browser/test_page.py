@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +10,12 @@ import pytest
 
 from lowmem_fold.bench.structures import Structure
 from lowmem_fold.prediction import Prediction
-from lowmem_fold.view.bands import DISTANCE_BANDS
-from lowmem_fold.view.compared import compared, read_side
-from lowmem_fold.view.comparison_page import comparison_page
-from lowmem_fold.view.library import ADDRESS, read_library
-from lowmem_fold.view.page import page_html, write_page
-from lowmem_fold.view.run import read_run
-from lowmem_fold.view.run_page import run_page
+from lowmem_fold.view.library import ADDRESS
 from tests.browser.chromium import Tab, library
+from tests.browser.pages import CANVAS, drawn, hue_is, made, part_of_hue, place_in_curve, themed
 from tests.fake_run import helix, make_records
 from tests.view.runs import failed, with_plddt, written
-from tests.view.structures import known, predicted, turned
+from tests.view.structures import known, predicted
 
 pytestmark = pytest.mark.browser
 
@@ -29,12 +23,6 @@ pytestmark = pytest.mark.browser
 COLORS = {"very high": "#0053D6", "high": "#65CBF3", "low": "#FFDB13", "very low": "#FF7D45"}
 PLDDT = {"very high": 95.0, "high": 80.0, "low": 60.0, "very low": 30.0}
 EVIL = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
-CANVAS = "document.querySelector('.stage canvas').toDataURL()"
-
-
-def made(folder: Path, *, offline: bool = True) -> Path:
-    text = page_html(run_page(read_run(folder)), read_library(library()) if offline else None)
-    return write_page(folder / "view.html", text)
 
 
 @pytest.fixture(scope="module")
@@ -87,49 +75,6 @@ def many_page(tmp_path_factory) -> Path:
 
 def id_of(name: str) -> str:
     return name.replace(" ", "-")
-
-
-def drawn(tab: Tab) -> np.ndarray:
-    """Shape (N, 3), 0 to 255: the pixels that something is drawn on, waited for."""
-
-    def opaque() -> np.ndarray:
-        pixels = tab.pixels(CANVAS)
-        return pixels[pixels[..., 3] > 250][:, :3]
-
-    tab.wait("document.querySelector('.stage canvas') !== null")
-    tab.until(lambda: len(opaque()) > 500, "something is drawn")
-    return opaque()
-
-
-def hue_of(color: str) -> float:
-    return colorsys.rgb_to_hsv(*(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)))[0] * 360
-
-
-def hue_is(pixels: np.ndarray, color: str) -> np.ndarray:
-    """Whether each pixel (..., 3), 0 to 255, has the hue of a colour: shade and light do not change it."""
-    from matplotlib.colors import rgb_to_hsv
-
-    hue, saturation, value = np.moveaxis(rgb_to_hsv(pixels / 255), -1, 0)
-    away = np.abs((hue * 360 - hue_of(color) + 180) % 360 - 180)
-    return (away < 8) & (saturation > 0.3) & (value > 0.15)
-
-
-def part_of_hue(pixels: np.ndarray, color: str) -> float:
-    """Part of the coloured pixels that have the hue of a colour."""
-    from matplotlib.colors import rgb_to_hsv
-
-    _, saturation, value = rgb_to_hsv(pixels / 255).T
-    return float(hue_is(pixels, color).sum() / ((saturation > 0.3) & (value > 0.15)).sum())
-
-
-def themed(tab: Tab, name: str) -> str:
-    """A colour of the page's style."""
-    return str(tab.value(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()"))
-
-
-def place_in_curve(tab: Tab, residue: int, length: int, selector: str = ".curve") -> tuple[float, float]:
-    left, top, width, height = tab.box(selector)
-    return left + 36 + (residue + 0.5) / length * (width - 46), top + height / 2
 
 
 def test_one_record_is_drawn(one, complex_page):
@@ -215,6 +160,13 @@ def test_pointing_at_the_structure(one):
         if found == 4:
             break
     assert found == 4
+
+
+def test_pointing_at_a_letter(one, complex_page):
+    left, top, width, height = one.box(".sequence [data-place='63']")
+    one.point(left + width / 2, top + height / 2)
+    assert one.texts(".readout strong") == [f"B {complex_page[1].chains[1][3]}4"]
+    assert one.texts(".sequence .at") == [complex_page[1].chains[1][3]]
 
 
 def test_keys(one, complex_page):
@@ -348,31 +300,26 @@ def test_library_from_its_cdn(browser, tmp_path, structure):
     changed.close()
 
 
-def test_comparison(browser, tmp_path, structure):
-    """One half lies on the other structure, the other half was moved by 6 Angstrom."""
-    rng = np.random.default_rng(0)
-    positions = structure.positions + rng.normal(0, 0.3, structure.positions.shape)
-    positions[90:] += [0, 0, 6]
-    ours = written(tmp_path / "ours", [predicted(structure, positions=turned(positions))])
-    theirs = written(tmp_path / "theirs", [predicted(structure)])
-    a, b = read_side(ours), read_side(theirs)
-    pairs = list(compared(a, b))
-    text = page_html(comparison_page(a, b, pairs), read_library(library()))
-    tab = browser.tab(write_page(tmp_path / "compare.html", text))
-    pixels = drawn(tab)
-    assert part_of_hue(pixels, "#0E7FD0") > 0.9
-    assert tab.texts(".legend-room li") == ["ours", "theirs"]
-    assert tab.texts("h3") == ["Structure", "Distance of each residue, Å", "pLDDT of each residue", "Sequence"]
-    assert tab.value("document.querySelectorAll('.curve .line').length") == 3
+def test_a_table_that_goes_on_says_so(browser, many_page):
+    """On a narrow screen, where no bar is seen; not at its end, and not where all is seen."""
+    tab = browser.tab(many_page, width=380)
+    shown = "getComputedStyle(document.querySelector('.records'), '::after').opacity"
+    tab.wait(f"{shown} === '1'")
+    tab.value("document.querySelector('.scroll').scrollLeft = 9999")
+    tab.wait(f"{shown} === '0'")
+    tab.value("document.querySelector('.scroll').scrollLeft = 0")
+    tab.wait(f"{shown} === '1'")
+    tab.resize(1200, 600)
+    tab.wait(f"{shown} === '0'")
+    tab.close()
 
-    tab.point(*place_in_curve(tab, 100, structure.length))
-    distance = pairs[0].comparison.distance[100]
-    assert tab.texts(".readout *")[-1] == f"{distance:.2f} Å apart"
 
-    tab.click(".choice button:nth-of-type(2)")
-    tab.press("Escape")
-    band = next(band for band in reversed(DISTANCE_BANDS) if np.median(pairs[0].comparison.distance) >= band.floor)
-    tab.until(lambda: part_of_hue(drawn(tab), band.color) > 0.3, f"most residues are {band.name}")
-    assert len(tab.texts(".legend-room li")) == 5
-    assert tab.complaints() == []
+def test_a_map_of_means_says_so(browser, tmp_path):
+    """600 residues in 512 bins."""
+    tab = browser.tab(made(written(tmp_path / "run", [helix(make_records(600)[0])], save_pae=True)))
+    tab.wait("document.querySelector('.map .frame') !== null")
+    assert tab.texts(".map-room .hint") == ["Each point is a mean over 1 or 2 residues each way."]
+    left, top, width, _ = tab.box(".map .frame")
+    tab.point(left + width / 2, top + width / 2)
+    assert "off by 1 Å (a mean) when aligned on" in tab.texts(".readout *")[-1]
     tab.close()
