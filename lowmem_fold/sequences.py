@@ -57,7 +57,7 @@ class Record:
     Attributes
     ----------
     id : str
-        First word of the header, safe as a file name on every system.
+        First word of the header; made safe as a file name on every system unless it was to stay as it is.
     header : str
         The header as given, without ``>``.
     chains : tuple of str
@@ -144,7 +144,9 @@ def tokenize(chains: Sequence[str]) -> Tokens:
     )
 
 
-def read_fasta(path: str | Path, *, keep_unusual: bool = False, masked: bool = False) -> list[Record]:
+def read_fasta(
+    path: str | Path, *, keep_unusual: bool = False, masked: bool = False, file_names: bool = True
+) -> list[Record]:
     """Read every record of a FASTA file and check all of it.
 
     Parameters
@@ -155,11 +157,14 @@ def read_fasta(path: str | Path, *, keep_unusual: bool = False, masked: bool = F
         Whether U, Z, B, O and J stay as they are, for models that know them, and do not become X.
     masked : bool
         Whether ``*`` and ``<mask>``, which become ``*``, stand for masked residues; else they are refused.
+    file_names : bool
+        Whether ids become names of files: then they are made safe as such, and differ also where a file system ignores
+        case. Else an id is the first word of its header as it is.
 
     Returns
     -------
     list of Record
-        At least one, with ids that differ also where a file system ignores case.
+        At least one, with ids that differ.
 
     Raises
     ------
@@ -168,8 +173,8 @@ def read_fasta(path: str | Path, *, keep_unusual: bool = False, masked: bool = F
     """
     name = "standard input" if str(path) == "-" else str(path)
     text = _decode(_gunzip(_read_bytes(path, name), name), name)
-    records = [entry.record(keep_unusual, masked) for entry in _split_records(text, name)]
-    _refuse_same_ids(records, name)
+    records = [entry.record(keep_unusual, masked, file_names) for entry in _split_records(text, name)]
+    _refuse_same_ids(records, name, file_names)
     return records
 
 
@@ -187,7 +192,7 @@ def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = Fals
         raise InputError("the sequence begins with '>': this is FASTA. Save it in a file and give that with -i.")
     if not id.strip():
         raise InputError("the sequence has an empty id: give it a name, it becomes the file name.")
-    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual, masked)
+    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual, masked, True)
 
 
 @dataclass
@@ -199,7 +204,7 @@ class _Entry:
     line: int
     lines: list[tuple[int, str]] = field(default_factory=list)
 
-    def record(self, keep_unusual: bool, masked: bool) -> Record:
+    def record(self, keep_unusual: bool, masked: bool, file_name: bool) -> Record:
         if masked:
             self.lines = [(number, line.replace("<mask>", "*")) for number, line in self.lines]
         letters = "".join(line for _, line in self.lines)
@@ -208,11 +213,12 @@ class _Entry:
         self._refuse_letters(letters, _NO_RESIDUE_NOR_MASK if masked else _NO_RESIDUE)
         self._refuse_empty_chains(letters)
         chains = letters.upper().split(":")
+        id = _clean_id(self.header) if file_name else _first_word(self.header)
         if keep_unusual:
-            return Record(_clean_id(self.header), self.header, tuple(chains), (), self.source)
+            return Record(id, self.header, tuple(chains), (), self.source)
         cleaned = [re.sub(f"[{_REPLACED}]", "X", chain) for chain in chains]
         warnings = [_replaced(index, chain) for index, chain in enumerate(chains) if set(chain) & set(_REPLACED)]
-        return Record(_clean_id(self.header), self.header, tuple(cleaned), tuple(warnings), self.source)
+        return Record(id, self.header, tuple(cleaned), tuple(warnings), self.source)
 
     def _name(self) -> str:
         return f"{self.source}, {_short(self.header)}" if self.line else self.source
@@ -270,6 +276,11 @@ def _replaced(index: int, chain: str) -> str:
     return f"chain {chain_label(index)}: {len(found)} residue{'s' * (len(found) > 1)} replaced by X ({listed}{more})"
 
 
+def _first_word(header: str) -> str:
+    words = header.replace("\x01", " ").split()
+    return words[0] if words else "_"
+
+
 def _clean_id(header: str) -> str:
     word = re.sub(r"[^A-Za-z0-9._+=-]", "_", header.split()[0])[:_MAX_ID]
     if word.startswith("."):
@@ -277,15 +288,15 @@ def _clean_id(header: str) -> str:
     return f"_{word}"[:_MAX_ID] if _RESERVED.fullmatch(word) else word
 
 
-def _refuse_same_ids(records: list[Record], name: str) -> None:
+def _refuse_same_ids(records: list[Record], name: str, file_names: bool) -> None:
     seen: dict[str, Record] = {}
+    how = f", unsafe characters replaced, {_MAX_ID} characters, upper and lower case alike" if file_names else ""
     for record in records:
-        other = seen.setdefault(record.id.lower(), record)
+        other = seen.setdefault(record.id.lower() if file_names else record.id, record)
         if other is not record:
             raise InputError(
                 f"{name}: two records share one name: {_where(other)} and {_where(record)}. Both would be written as "
-                f"{record.id!r} (first word of the header, unsafe characters replaced, {_MAX_ID} characters, upper and "
-                "lower case alike). Rename one."
+                f"{record.id!r} (first word of the header{how}). Rename one."
             )
 
 

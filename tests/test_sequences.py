@@ -169,6 +169,20 @@ def test_ids_are_safe_file_names(fasta, tmp_path, header, expected):
     assert made.parent == tmp_path and made.read_text() == "x"
 
 
+def test_ids_that_become_no_files_stay_as_they_are(fasta):
+    data = (
+        b">sp|P12345|AAA_HUMAN of man\nMK\n>7abc_A\nMK\n>7abc_a\nMK\n>a/b\nMK\n>"
+        + b"x" * 300
+        + b"\nMK\n>g|1\x01g|2\nMK\n"
+    )
+    found = [record.id for record in read_fasta(fasta(data), file_names=False)]
+    assert found == ["sp|P12345|AAA_HUMAN", "7abc_A", "7abc_a", "a/b", "x" * 300, "g|1"]
+    with pytest.raises(
+        InputError, match=r"two records share one name: 'a one', .* and 'a two', .*first word of the header\)"
+    ):
+        read_fasta(fasta(b">a one\nMK\n>a two\nMK\n"), file_names=False)
+
+
 # What is refused. The words are part of the interface: each names the place and says what to do.
 
 

@@ -3,7 +3,7 @@
 Where residues or a pooling alone were asked for, the dataset of an id stands at the top: `file["P12345"]`; where both
 were, in the groups `residues` and `pooled`. Groups keep the order of the input (`track_order`). Attributes of a dataset
 are `key` and `length`, of the file `lowmem_fold` (the schema) and `settings` (JSON). Records of one sequence share one
-dataset.
+dataset. As HDF5 has a meaning of its own for `/` in a name, and for `.` alone, they are `%2F` and `%2E` there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ __all__ = ["Reader", "check", "write"]
 
 
 def check(rows: Sequence[Row], floats: int) -> None:
-    """InputError if h5py is missing."""
+    """InputError if h5py is missing, or an id would be read as another."""
     _h5py()
+    for row in rows:
+        if _id(_name(row.id)) != row.id:
+            raise InputError(f"{row.id!r} would be another id in HDF5: rename the record, or write .sqlite")
 
 
 def write(path: Path, contents: Contents) -> None:
@@ -39,11 +42,20 @@ def write(path: Path, contents: Contents) -> None:
             arrays = {} if row.key in written else contents.read(row).arrays
             for name, group in groups.items():
                 if row.key in written:
-                    group[row.id] = group[written[row.key]]  # one more name of the same dataset
+                    group[_name(row.id)] = group[written[row.key]]  # one more name of the same dataset
                 else:
-                    dataset = group.create_dataset(row.id, data=arrays[name])
+                    dataset = group.create_dataset(_name(row.id), data=arrays[name])
                     dataset.attrs["key"], dataset.attrs["length"] = row.key, row.length
-            written.setdefault(row.key, row.id)
+            written.setdefault(row.key, _name(row.id))
+
+
+def _name(id: str) -> str:
+    """Of the dataset of an id."""
+    return "%2E" if id == "." else id.replace("/", "%2F")
+
+
+def _id(name: str) -> str:
+    return "." if name == "%2E" else name.replace("%2F", "/")
 
 
 class Reader(EmbeddingFile):
@@ -60,12 +72,12 @@ class Reader(EmbeddingFile):
         self.settings: dict[str, Any] = json.loads(self._file.attrs["settings"])
         self._places = array_names(self.settings)
         group = self._file[next(iter(self._places.values())) or "/"]
-        found = ((id, group[id].attrs) for id in group)
+        found = ((_id(name), group[name].attrs) for name in group)
         self.rows = {id: Row(id, str(about["key"]), int(about["length"])) for id, about in found}
 
     def __getitem__(self, id: str) -> Embedding:
         row = self.rows[id]
-        arrays = {name: self._file[place + row.id][()] for name, place in self._places.items()}
+        arrays = {name: self._file[place + _name(row.id)][()] for name, place in self._places.items()}
         return Embedding(arrays.get("residues"), arrays.get("pooled"))
 
     def close(self) -> None:

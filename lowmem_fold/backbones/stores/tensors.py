@@ -20,12 +20,13 @@ from .file import SCHEMA, Contents, EmbeddingFile, Row, array_names, not_ours
 __all__ = ["Reader", "check", "write"]
 
 _HEADER_BYTES, _ROW_BYTES = 100_000_000, 280
-"""What the library reads of a header at most, and what a record takes of it beside its id, which is in it thrice."""
+"""What the library reads of a header at most, and what a record takes of it beside its id, which is in it thrice, once
+as JSON within JSON."""
 
 
 def check(rows: Sequence[Row], floats: int) -> None:
     """InputError if there are too many records for the format."""
-    if sum(_ROW_BYTES + 3 * len(row.id) for row in rows) > _HEADER_BYTES:
+    if sum(_ROW_BYTES + 4 * len(json.dumps(row.id)) for row in rows) > _HEADER_BYTES:
         raise InputError(
             f"{len(rows)} records are too many for one .safetensors file (its header ends at 100 MB); write .h5 or"
             " .sqlite"

@@ -18,11 +18,10 @@ import safetensors.numpy
 import torch
 
 from lowmem_fold.backbones.embedding import Embedding
-from lowmem_fold.backbones.stores import ENDINGS, check_ending, find_store, read_embeddings, sqlite, store
+from lowmem_fold.backbones.stores import ENDINGS, check_ending, find_store, read_embeddings, sqlite, store, tensors
 from lowmem_fold.backbones.stores.file import Row
 from lowmem_fold.backbones.stores.settings import refuse_mixture
 from lowmem_fold.backbones.stores.store import partial_folder, sequence_key
-from lowmem_fold.backbones.stores.tensors import _ROW_BYTES
 from lowmem_fold.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -284,6 +283,27 @@ def test_hdf5_is_a_dataset_per_id(tmp_path):
         assert list(file) == list(SEQUENCES)
 
 
+@pytest.mark.parametrize("pool", [[], ["mean"]], ids=["alone", "with-pool"])
+def test_ids_of_any_kind(path, pool):
+    ids = ["sp|P12345|AAA_HUMAN", "a", "a/b", "/c/", ".", "..", "7abc_A", "7abc_a", "%2", "prot\u00e9ine"]
+    rows = [Row(id, sequence_key(id), 3) for id in ids]
+    settings = SETTINGS | {"pool": pool}
+    write(path, rows, settings)
+    with read_embeddings(path) as found:
+        assert list(found) == ids
+        for row in rows:
+            np.testing.assert_array_equal(found[row.id].residues, embedding(row, settings).residues)
+
+
+def test_id_that_hdf5_would_give_back_as_another(tmp_path):
+    place = find_store(tmp_path / "out.h5")
+    with pytest.raises(InputError, match="'a%2Fb' would be another id in HDF5"):
+        place.check([Row("a%2Fb", "0" * 32, 1)], 1)
+    write(tmp_path / "out.h5", [Row("a/b", "0" * 32, 1)], SETTINGS | {"pool": []})
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert list(file) == ["a%2Fb"]
+
+
 def test_safetensors_lie_in_the_order_of_the_input(tmp_path):
     path = tmp_path / "out.safetensors"
     write(path)
@@ -333,9 +353,12 @@ def test_what_a_format_cannot_hold(tmp_path):
         find_store(tmp_path / "out.safetensors").check(many, 1)
 
 
-def test_header_of_safetensors_is_not_underestimated(tmp_path):
+@pytest.mark.parametrize("letter", ["x", "\u00e9", '"', "\U0001f9ec"], ids=["x", "accent", "quote", "helix"])
+def test_header_of_safetensors_is_not_underestimated(tmp_path, monkeypatch, letter):
     path = tmp_path / "out.safetensors"
-    rows = [Row(f"{'x' * 96}{index:04}", f"{index:032}", 1) for index in range(1000)]
+    rows = [Row(f"{letter * 96}{index:04}", f"{index:032}", 1) for index in range(1000)]
     write(path, rows)
     header = int.from_bytes(path.read_bytes()[:8], "little")
-    assert header < sum(_ROW_BYTES + 3 * len(row.id) for row in rows)
+    monkeypatch.setattr(tensors, "_HEADER_BYTES", header)
+    with pytest.raises(InputError, match="too many"):
+        find_store(path).check(rows, 1)
