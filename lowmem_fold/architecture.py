@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .precision import PARTS, part_of
 
@@ -50,6 +50,11 @@ class Architecture:
         Globs on linear layers whose inputs leave the range of float16: where others compute in it, these use float32.
     float32_states : bool
         Whether the residual stream is float32 whatever products are computed in.
+    trained_frequencies : str, optional
+        How the names end under which files may hold rotary frequencies that the weights were trained with, and which
+        are other than those that the model computes.
+    configure : callable, optional
+        What is changed of the configuration before the model is made.
     prepare : callable, optional
         What is changed of the model's methods when it is made.
     """
@@ -69,6 +74,8 @@ class Architecture:
     same: tuple[tuple[str, str], ...] = ()
     full_range: tuple[str, ...] = ()
     float32_states: bool = False
+    trained_frequencies: str | None = None
+    configure: Callable[[Any], None] | None = None
     prepare: Callable[[nn.Module], None] | None = None
 
     def stacks(self, model: nn.Module) -> tuple[list[tuple[str, nn.Module]], list[tuple[str, nn.Module]]]:
@@ -88,6 +95,11 @@ def language_model_part(module: str) -> str:
     return "stem"
 
 
+def _full_precision_buffers(config: Any) -> None:
+    """Else the stem's buffers are in half precision."""
+    config.esmfold_config.fp16_esm = False
+
+
 ESMFOLD = Architecture(
     kind="an ESMFold",
     container="EsmForProteinFolding",
@@ -96,6 +108,8 @@ ESMFOLD = Architecture(
     trunk="trunk.blocks",
     unread=("esm.contact_head.",),
     other_tasks=("esm.pooler.", "esm.embeddings.position_embeddings."),
+    trained_frequencies=".rotary_embeddings.inv_freq",
+    configure=_full_precision_buffers,
 )
 
 

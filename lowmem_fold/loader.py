@@ -130,7 +130,7 @@ class Building:
             if isinstance(stored, Part):
                 _replace(self.model, name, _stored_linear(name, module, stored, files).to(device))
             else:
-                _fill(name, module, stored, files, device)
+                _fill(name, module, stored, files, device, self._architecture)
 
     def _modules(self, prefix: str) -> list[tuple[str, nn.Module]]:
         return [(name, module) for name, module in self.model.named_modules() if _under(name, prefix)]
@@ -173,10 +173,8 @@ def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
     with quiet_transformers():
         try:
             config = container.config_class.from_pretrained(checkpoint.path)
-            if architecture.trunk is not None:
-                config.esmfold_config.fp16_esm = False  # else the stem's buffers are in half precision
-            elif hasattr(config, "esmfold_config"):
-                config.esmfold_config = None  # of a stem by itself
+            if architecture.configure is not None:
+                architecture.configure(config)
             with init_empty_weights(include_buffers=False):
                 model = container(config)
         except Exception as error:  # each version of transformers raises its own
@@ -303,7 +301,14 @@ def _replace(model: nn.Module, name: str, module: nn.Module | None) -> None:
     setattr(model.get_submodule(parent), last, module)
 
 
-def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, device: torch.device) -> None:
+def _fill(
+    name: str,
+    module: nn.Module,
+    dtype: torch.dtype,
+    files: WeightFiles,
+    device: torch.device,
+    architecture: Architecture,
+) -> None:
     """Give a module its own parameters, where what no file holds and nothing reads is zero; its buffers are moved."""
     for key, empty in list(module.named_parameters(recurse=False)):
         full = f"{name}.{key}" if name else key
@@ -315,15 +320,18 @@ def _fill(name: str, module: nn.Module, dtype: torch.dtype, files: WeightFiles, 
         setattr(module, key, nn.Parameter(value, requires_grad=False))
     for key, buffer in list(module.named_buffers(recurse=False)):
         computed = key in module._non_persistent_buffers_set
-        setattr(module, key, (buffer if computed else _as_trained(name, key, buffer, files)).to(device))
+        ending = architecture.trained_frequencies
+        if ending is not None and key == ending.rpartition(".")[2] and not computed:
+            buffer = _as_trained(f"{name}.{key}", ending, buffer, files)
+        setattr(module, key, buffer.to(device))
 
 
-def _as_trained(name: str, key: str, buffer: Tensor, files: WeightFiles) -> Tensor:
-    """A buffer, but rotary frequencies as the files have them: rounded to float16 with the rest of the stem, on whose
+def _as_trained(name: str, ending: str, buffer: Tensor, files: WeightFiles) -> Tensor:
+    """Rotary frequencies as the files have them: rounded to float16 with the rest of the stem, on whose
     states the trunk was trained. Stock transformers keeps them too. Older files hold them once for each layer, all
     alike."""
-    names = (f"{name}.{key}", *(each for each in files if each.endswith(".rotary_embeddings.inv_freq")))
-    found = next((each for each in names if key == "inv_freq" and each in files), None)
+    names = (name, *(each for each in files if each.endswith(ending)))
+    found = next((each for each in names if each in files), None)
     if found is None or files.get(found).shape != buffer.shape:
         return buffer
     return files.get(found).to(buffer.dtype, copy=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from lowmem_fold.backbones.families import AMINO_ACIDS, family_of
+from lowmem_fold.backbones.families import AMINO_ACIDS, family_of, masked_families
 from lowmem_fold.backbones.families.vocabulary import read_vocabulary
 from lowmem_fold.errors import InputError, ModelError
 from tests.backbones.models import ANTIBODY, BERT, CASES, ESM, NAMES, SEQUENCES, T5_PIECES, lines, pieces
@@ -19,6 +19,12 @@ STANDARD = "MKTAYIAKQRACDEFGHIKLMNPQRSTVWY"
 @pytest.mark.parametrize("case", CASES)
 def test_family_is_chosen_from_the_configuration(family_folder, case: str) -> None:
     assert family_of(family_folder(case)).name == NAMES[case]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_who_can_fill_masks_is_known_without_a_checkpoint(family_folder, case: str) -> None:
+    family = family_of(family_folder(case))
+    assert (family.name in masked_families()) == (family.mask_id is not None)
 
 
 def stock_esm(tmp_path: Path):

@@ -15,7 +15,7 @@ from types import ModuleType
 from ...errors import ModelError, first_line
 from .family import AMINO_ACIDS, MASK, Family
 
-__all__ = ["AMINO_ACIDS", "MASK", "Family", "family_of"]
+__all__ = ["AMINO_ACIDS", "MASK", "Family", "family_of", "masked_families"]
 
 
 def family_of(folder: Path) -> Family:
@@ -41,6 +41,11 @@ def family_of(folder: Path) -> Family:
         f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is no language model"
         f" of proteins that is known here ({', '.join(names)})"
     )
+
+
+def masked_families() -> list[str]:
+    """Names of the families with a masked-language-model head."""
+    return [module.NAME for module in _modules() if module.ARCHITECTURE.head is not None]
 
 
 def _modules() -> Iterator[ModuleType]:

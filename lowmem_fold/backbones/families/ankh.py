@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .family import Family
-from .prott5 import t5_family
+from .prott5 import ARCHITECTURE, t5_family
 
-__all__ = ["NAME", "of"]
+__all__ = ["ARCHITECTURE", "NAME", "of"]
 
 NAME = "Ankh"
 _VOCABULARY_SIZE = 144

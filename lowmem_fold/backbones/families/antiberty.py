@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from .family import AMINO_ACIDS, Family
-from .protbert import bert_family
+from .protbert import ARCHITECTURE, bert_family
 from .vocabulary import read_vocabulary
 
-__all__ = ["NAME", "of"]
+__all__ = ["ARCHITECTURE", "NAME", "of"]
 
 NAME = "AntiBERTy"
 #: In the order of their ids: `antiberty/trained_models/vocab.txt` of antiberty 0.1.3.

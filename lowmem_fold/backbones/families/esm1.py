@@ -8,23 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .esm2 import ARCHITECTURE, esm_family
+from . import esm2
 from .family import Family
 
-__all__ = ["NAME", "of"]
+__all__ = ["ARCHITECTURE", "NAME", "of"]
 
 NAME = "ESM-1b/1v"
 _SPECIAL = 2
 # Unlike ESM-2's, its positions are weights.
-_ARCHITECTURE = replace(ARCHITECTURE, other_tasks=("esm.contact_head.", "esm.pooler."))
+ARCHITECTURE = replace(esm2.ARCHITECTURE, other_tasks=("esm.contact_head.", "esm.pooler."))
 
 
 def of(config: Mapping[str, Any], folder: Path) -> Family | None:
     """The family of a checkpoint, if it is this one."""
     if config.get("position_embedding_type", "absolute") != "absolute":
         return None
-    found = esm_family(NAME, config, folder)
+    found = esm2.esm_family(NAME, config, folder)
     if found is None:
         return None
     positions = config["max_position_embeddings"] - (config["pad_token_id"] + 1)  # those before are padding's
-    return replace(found, architecture=_ARCHITECTURE, max_residues=positions - _SPECIAL)
+    return replace(found, architecture=ARCHITECTURE, max_residues=positions - _SPECIAL)

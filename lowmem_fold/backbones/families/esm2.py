@@ -25,6 +25,13 @@ TOKENS = (
     *"LAGVSERTIDPKQNFYMHWCXBUZO.-",
     *("<null_1>", "<mask>"),
 )
+
+
+def _without_folding(config: Any) -> None:
+    """Of a stem by itself."""
+    config.esmfold_config = None
+
+
 ARCHITECTURE = Architecture(
     kind="an ESM language model",
     container="EsmForMaskedLM",
@@ -37,6 +44,8 @@ ARCHITECTURE = Architecture(
     other_tasks=("esm.contact_head.", "esm.pooler.", "esm.embeddings.position_embeddings."),
     foreign=True,
     same=(("lm_head.decoder.weight", "esm.embeddings.word_embeddings.weight"),),
+    trained_frequencies=".rotary_embeddings.inv_freq",
+    configure=_without_folding,
 )
 
 _STEM = replace(

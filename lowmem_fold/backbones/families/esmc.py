@@ -14,7 +14,7 @@ from .esm2 import TOKENS
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens
 
-__all__ = ["NAME", "of"]
+__all__ = ["ARCHITECTURE", "NAME", "of"]
 
 NAME = "ESM-C"
 ARCHITECTURE = Architecture(
