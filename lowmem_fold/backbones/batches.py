@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import LowmemFoldError, WeightsLostError
-from ..memory.exhaustion import is_out_of_memory, release_memory
+from ..errors import BudgetError, LowmemFoldError, WeightsLostError, first_line
+from ..memory.exhaustion import is_out_of_memory, others_text, release_memory
 from .room import Room
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["plan_batches", "run_batches"]
+__all__ = ["plan_batches", "reason", "run_batches"]
 
 _log = logging.getLogger(__name__)
 MOST_PADDING = 1 / 8
@@ -54,6 +54,13 @@ def run_batches(
     failed : callable, optional
         Called for a sequence that cannot be run, with its index and the error. By default that error is raised; an
         OSError always is: it is of the results, and would be there for every sequence.
+
+    Raises
+    ------
+    BudgetError
+        A single sequence has no room in any placement, and there is no `failed`.
+    WeightsLostError
+        The model was given up for another placement, and could not be loaded again.
     """
     room = Room(backbone, logits, max_tokens, kept_bytes)
     padding = MOST_PADDING if backbone.placement == "resident" else 1.0
@@ -78,7 +85,7 @@ def run_batches(
             too_many = math.inf
             waiting.appendleft(batch)
         elif failed is None:
-            raise error
+            raise _without_room(backbone, lengths[batch[0]], error) if short else error
         else:
             _log.info("a sequence failed\n%s", trace)
             failed(batch[0], error)
@@ -99,6 +106,20 @@ def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool
         trace = traceback.format_exc().rstrip()
         return error.with_traceback(None), trace
     return None, ""
+
+
+def _without_room(backbone: Backbone, tokens: int, error: Exception) -> BudgetError:
+    return BudgetError(
+        f"a sequence of {tokens} tokens has no room by itself, with {backbone.placement} weights on {backbone.device}: "
+        f"{reason(error, str(backbone.device))}. Give a smaller precision, such as int8, or a shorter sequence"
+    )
+
+
+def reason(error: Exception, device: str) -> str:
+    """Why a sequence failed, in a line."""
+    if is_out_of_memory(error):
+        return f"out of memory{others_text(device)}: {first_line(error)}"
+    return str(error).split("\n")[0] if isinstance(error, LowmemFoldError) else first_line(error)
 
 
 def lower_placement(backbone: Backbone) -> bool:

@@ -11,9 +11,17 @@ from .families import AMINO_ACIDS, MASK
 if TYPE_CHECKING:
     from .families import Family
 
-__all__ = ["check_chain", "check_length", "masked_chain", "plain_chain"]
+__all__ = ["check_chain", "check_length", "masked_chain", "plain_chain", "refuse_chains"]
 
 _NO_RESIDUE = re.compile(rf"[^A-Z{re.escape(MASK)}]")
+
+
+def refuse_chains(number: int, name: str) -> None:
+    """InputError if there are several chains. name: what the error calls what they are of."""
+    if number > 1:
+        raise InputError(
+            f"{name}: {number} chains, and a language model reads one at a time: give each as a record of its own"
+        )
 
 
 def masked_chain(text: str, name: str) -> str:
@@ -34,10 +42,7 @@ def masked_chain(text: str, name: str) -> str:
     letters = re.sub(r"\s", "", text).replace("<mask>", MASK).upper()
     if not letters:
         raise InputError(f"{name}: there is no sequence")
-    if ":" in letters:
-        raise InputError(
-            f"{name}: a language model reads one chain at a time; give each chain as a sequence of its own"
-        )
+    refuse_chains(letters.count(":") + 1, name)
     found = _NO_RESIDUE.search(letters)
     if found:
         raise InputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..sequences import Record, parse_sequence
+from .chain import refuse_chains
 from .embedding import Embedder, Embedding
 from .recipe import make_recipe
 
@@ -88,11 +89,7 @@ def embed(
 def taken_of_record(embedder: Embedder, record: Record) -> str:
     """What is embedded of a record. InputError, with its name, if it is none, or has several chains."""
     where = record.source or f"sequence {record.id!r}"
-    if len(record.chains) > 1:
-        raise InputError(
-            f"{where}: {len(record.chains)} chains, and a language model reads one at a time: give each as a record of"
-            " its own"
-        )
+    refuse_chains(len(record.chains), where)
     try:
         return embedder.taken(record.sequence)
     except InputError as error:

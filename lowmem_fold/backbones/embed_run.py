@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint import find_model
-from ..errors import InputError, LowmemFoldError, first_line
+from ..errors import InputError
 from ..log import logging_to
-from ..memory.exhaustion import is_out_of_memory, others_text
 from ..versions import environment_versions, package_version
+from .batches import reason
 from .recipe import Recipe
 from .stores import find_store
 from .stores.file import EmbeddingFile, Row
@@ -207,7 +207,7 @@ class _Run:
                 progress(done / total)
 
         def failed(index: int, error: Exception) -> None:
-            failures[keys[index]] = _reason(error, str(self._backbone.device))
+            failures[keys[index]] = reason(error, str(self._backbone.device))
 
         self._embedder.embed_all(sequences, receive, max_tokens, failed)
         return failures
@@ -249,9 +249,3 @@ def _check_folder(out: Path) -> None:
         raise InputError(f"{parent}: is a file, and {out} would be in it. Give another file with -o.")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{parent}: no permission to write there. Give another file with -o.")
-
-
-def _reason(error: Exception, device: str) -> str:
-    if is_out_of_memory(error):
-        return f"out of memory{others_text(device)}: {first_line(error)}"
-    return str(error).split("\n")[0] if isinstance(error, LowmemFoldError) else first_line(error)

@@ -16,7 +16,7 @@ from .masked import check_masked_lm, masked_log_probabilities
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["Filled", "Filling", "fill"]
+__all__ = ["Filled", "Filling", "check_masked", "fill"]
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,15 @@ def fill(backbone: Backbone, sequences: Sequence[str], k: int = 5, names: Sequen
     return [filled[index] for index in range(len(masked))]
 
 
-def _masked(text: str, name: str, backbone: Backbone) -> str:
-    sequence = masked_chain(text, name)
+def check_masked(sequence: str, name: str) -> None:
+    """InputError if a chain, as `masked_chain` gives it, has no masked residue."""
     if MASK not in sequence:
         raise InputError(f"{name}: no residue is masked; write {MASK} or <mask> in its place")
+
+
+def _masked(text: str, name: str, backbone: Backbone) -> str:
+    sequence = masked_chain(text, name)
+    check_masked(sequence, name)
     check_chain(sequence, name, backbone.family)
     check_length(sequence, name, backbone.family, "give the part around the masked residues")
     return sequence

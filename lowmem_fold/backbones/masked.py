@@ -9,7 +9,7 @@ import torch
 
 from ..errors import InputError, ModelError
 from .batches import run_batches
-from .families import MASK
+from .families import MASK, masked_families
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,8 @@ def check_masked_lm(backbone: Backbone) -> None:
     name = backbone.family.name
     if backbone.family.mask_id is None:
         raise InputError(
-            f"{name} is an encoder that gives no probabilities of residues: use it to embed, and one of ESM-2, ESM-C, "
-            "ESM-1b, ESM-1v, ProtBert or AntiBERTy to fill, score and generate"
+            f"{name} is an encoder that gives no probabilities of residues: use it to embed, and to fill, score and "
+            f"generate one of {', '.join(masked_families())}"
         )
     if not backbone.masked_lm:
         raise InputError(
@@ -37,7 +37,11 @@ def check_masked_lm(backbone: Backbone) -> None:
 
 
 def masked_log_probabilities(
-    backbone: Backbone, sequences: Sequence[str], receive: Callable[[int, np.ndarray], None]
+    backbone: Backbone,
+    sequences: Sequence[str],
+    receive: Callable[[int, np.ndarray], None],
+    failed: Callable[[int, Exception], None] | None = None,
+    skipped: Callable[[int], bool] = lambda index: False,
 ) -> None:
     """Log-probabilities of the 20 amino acids at each masked position, normalised over the model's whole vocabulary.
 
@@ -50,21 +54,36 @@ def masked_log_probabilities(
     receive : callable
         Called with the index of a sequence and an array (masked positions, 20), float64, natural logarithms, in the
         order of `AMINO_ACIDS`: once for each, as they are done, similar lengths together.
+    failed : callable, optional
+        Called for a sequence that cannot be run, with its index and the error, which is raised by default.
+    skipped : callable, optional
+        Whether a sequence, by its index, is no longer wanted when its turn comes.
+
+    Raises
+    ------
+    BudgetError
+        A sequence has no room.
+    ModelError
+        Numbers are not finite.
     """
     family = backbone.family
-    tokens = [family.encode(sequence) for sequence in sequences]
     columns = torch.tensor(family.residue_ids)
 
     def run(batch: list[int]) -> None:
-        logits = backbone.logits([tokens[index] for index in batch])
-        rows = [_masked_rows(logits[row], sequences[index], family, tokens[index]) for row, index in enumerate(batch)]
+        batch = [index for index in batch if not skipped(index)]
+        if not batch:
+            return
+        tokens = [family.encode(sequences[index]) for index in batch]
+        logits = backbone.logits(tokens)
+        rows = [_masked_rows(logits[row], sequences[index], family, tokens[row]) for row, index in enumerate(batch)]
         if not all(each.isfinite().all() for each in rows):
             raise ModelError(_not_finite(backbone))
         found = [each.double().log_softmax(-1)[:, columns].numpy() for each in rows]
         for index, array in zip(batch, found, strict=True):
             receive(index, array)
 
-    run_batches(backbone, [len(each) for each in tokens], run, logits=True)
+    special = len(family.prefix) + len(family.suffix)
+    run_batches(backbone, [len(each) + special for each in sequences], run, logits=True, failed=failed)
 
 
 def _masked_rows(logits: Tensor, sequence: str, family: Family, tokens: list[int]) -> Tensor:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ..errors import InputError
 from .families import MASK
 
-__all__ = ["LONG", "Answer", "Query"]
+__all__ = ["LONG_SCORED", "Answer", "Query"]
 
 #: What is done with a sequence that is longer than the model has positions for: refused, or seen in part.
-LONG = ("refuse", "windows")
+LONG_SCORED = ("refuse", "windows")
 
 #: Log-probabilities of letters at positions, as a query wants them.
 Answer = Mapping[tuple[int, str], float]

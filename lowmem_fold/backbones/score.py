@@ -14,17 +14,17 @@ from .families import AMINO_ACIDS
 from .likelihood import Likelihood, LikelihoodTask
 from .masked import check_masked_lm, masked_log_probabilities
 from .mutations import ALL_MUTATIONS
-from .queries import LONG, Answer, Query
+from .queries import LONG_SCORED, Answer, Query
 from .variants import VariantScore, VariantsTask
 
 if TYPE_CHECKING:
+    from .answers import AnswerFile
     from .backbone import Backbone
-    from .journal import Journal
 
 __all__ = ["Task", "check_tasks", "run_tasks", "score", "score_mutations"]
 
-_QUERIES_AT_ONCE = 20_000
-"""Of tasks that are worked on together, so that their answers do not fill the memory."""
+_RESIDUES_AT_ONCE = 2**22
+"""Of the queries that are worked on together, so that they and their answers do not fill the memory."""
 
 
 class Task(Protocol):
@@ -42,7 +42,7 @@ class Task(Protocol):
 _T = TypeVar("_T", bound=Task)
 
 
-def score(backbone: Backbone, sequences: Sequence[str], long: str = LONG[0]) -> list[Likelihood]:
+def score(backbone: Backbone, sequences: Sequence[str], long: str = LONG_SCORED[0]) -> list[Likelihood]:
     """The pseudo-perplexity of each sequence: as many runs of the model as it has residues.
 
     Parameters
@@ -70,7 +70,7 @@ def score(backbone: Backbone, sequences: Sequence[str], long: str = LONG[0]) -> 
 
 
 def score_mutations(
-    backbone: Backbone, sequence: str, mutations: str | Sequence[str], long: str = LONG[0]
+    backbone: Backbone, sequence: str, mutations: str | Sequence[str], long: str = LONG_SCORED[0]
 ) -> list[VariantScore]:
     """The masked-marginal score of variants of a sequence: as many runs as there are sets of mutated positions.
 
@@ -102,12 +102,12 @@ def score_mutations(
 def check_tasks(backbone: Backbone, tasks: Sequence[tuple[str, Task]], long: str) -> None:
     """InputError if the model cannot do a task, by its name."""
     check_masked_lm(backbone)
-    if long not in LONG:
-        raise InputError(f"long sequences can be {', '.join(LONG)}; {long!r} is none of these")
-    cure = f"choose {LONG[1]} (--long {LONG[1]}) to show it what is around each masked residue"
+    if long not in LONG_SCORED:
+        raise InputError(f"long sequences can be {', '.join(LONG_SCORED)}; {long!r} is none of these")
+    cure = f"choose {LONG_SCORED[1]} (--long {LONG_SCORED[1]}) to show it what is around each masked residue"
     for name, task in tasks:
         check_chain(task.sequence, name, backbone.family)
-        if long == LONG[0]:
+        if long == LONG_SCORED[0]:
             check_length(task.sequence, name, backbone.family, cure)
         for query in task.queries:
             query.check(name, backbone.family.max_residues)
@@ -117,8 +117,9 @@ def run_tasks(
     backbone: Backbone,
     tasks: Iterable[_T],
     receive: Callable[[_T, Any], None],
-    journal: Journal | None = None,
+    answers: AnswerFile | None = None,
     progress: Callable[[int], object] | None = None,
+    failed: Callable[[_T, Exception], None] | None = None,
 ) -> None:
     """Do each task once.
 
@@ -128,41 +129,89 @@ def run_tasks(
     tasks : iterable of Task
     receive : callable
         Called with a task and its result as soon as it is there, the longest sequences first.
-    journal : Journal, optional
+    answers : AnswerFile, optional
         What it knows is not asked again; what becomes known is written there at once.
     progress : callable, optional
-        Called with a number of queries that are answered, as they are.
+        Called with a number of queries that are answered, or given up, as they are.
+    failed : callable, optional
+        Called with a task whose sequence cannot be run, and the error: what is left of it is given up, the others go
+        on. By default the error is raised.
+
+    Raises
+    ------
+    BudgetError
+        A sequence has no room.
+    ModelError
+        Numbers are not finite.
     """
     order = sorted(dict.fromkeys(tasks), key=lambda task: -len(task.sequence))
-    for group in packed(order, lambda task: len(task.queries), _QUERIES_AT_ONCE):
+    size = backbone.family.max_residues
+    for group in packed(order, lambda task: len(task.queries) * _seen(task, size), _RESIDUES_AT_ONCE):
         known: dict[Query, Answer] = {}
+        failures: dict[str, Exception] = {}
 
         def learn(query: Query, found: Answer, known: dict[Query, Answer] = known) -> None:
             known[query] = found
-            if journal is not None:
-                journal.add(query, found)
+            if answers is not None:
+                answers.add(query, found)
             if progress is not None:
                 progress(1)
 
         queries = dict.fromkeys(query for task in group for query in task.queries)
-        if journal is not None:
-            known.update((query, found) for query in queries if (found := journal.get(query)) is not None)
+        if answers is not None:
+            known.update((query, found) for query in queries if (found := answers.get(query)) is not None)
             if progress is not None:
                 progress(len(known))
-        _answer(backbone, [query for query in queries if query not in known], learn)
+        left = [query for query in queries if query not in known]
+        _answer(backbone, left, learn, None if failed is None else failures)
+        if progress is not None:
+            progress(len(queries) - len(known))
         for task in group:
-            receive(task, task.result(known))
+            if failed is not None and task.sequence in failures:
+                failed(task, failures[task.sequence])
+            else:
+                receive(task, task.result(known))
 
 
-def _answer(backbone: Backbone, queries: Sequence[Query], receive: Callable[[Query, Answer], None]) -> None:
-    """Ask the model. receive: called once for each query, as they are answered, similar lengths together."""
+def _seen(asked: Task | Query, size: int | None) -> int:
+    """Residues that a model for `size` of them sees of a sequence."""
+    return min(len(asked.sequence), size or len(asked.sequence))
+
+
+def _answer(
+    backbone: Backbone,
+    queries: Sequence[Query],
+    receive: Callable[[Query, Answer], None],
+    failures: dict[str, Exception] | None,
+) -> None:
+    """Ask the model. receive: called once for each query, as they are answered, similar lengths together. failures:
+    takes the errors by sequence, of which nothing more is asked then; without it they are raised."""
     size = backbone.family.max_residues
 
-    def received(index: int, found: np.ndarray) -> None:
-        query = queries[index]
+    def received(query: Query, found: np.ndarray) -> None:
         rows = dict(zip((position for position, _ in query.wanted), found, strict=True))
         receive(
             query, {(place, letter): float(rows[place][AMINO_ACIDS.index(letter)]) for place, letter in query.letters}
         )
 
-    masked_log_probabilities(backbone, [query.masked(size) for query in queries], received)
+    for part in packed(queries, lambda query: _seen(query, size), _RESIDUES_AT_ONCE):
+        _answer_part(backbone, part, received, failures)
+
+
+def _answer_part(
+    backbone: Backbone,
+    part: Sequence[Query],
+    received: Callable[[Query, np.ndarray], None],
+    failures: dict[str, Exception] | None,
+) -> None:
+    def failed(index: int, error: Exception) -> None:
+        assert failures is not None
+        failures[part[index].sequence] = error
+
+    masked_log_probabilities(
+        backbone,
+        [query.masked(backbone.family.max_residues) for query in part],
+        lambda index, found: received(part[index], found),
+        None if failures is None else failed,
+        lambda index: failures is not None and part[index].sequence in failures,
+    )

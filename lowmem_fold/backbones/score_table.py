@@ -7,21 +7,28 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..formats.files import check_output_file, write_text_atomic
+from ..log import logging_to
+from ..run.lock import FolderLock
 from ..versions import package_version
-from .journal import Journal, differences
+from .answers import AnswerFile, differences
+from .batches import reason
+from .embed_run import log_file
 from .likelihood import LikelihoodTask
 from .score import run_tasks
+from .stores.store import partial_folder
 from .variants import VariantsTask
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["check_table", "is_finished", "table_settings", "write_table"]
+__all__ = ["TableSummary", "check_table", "is_finished", "table_settings", "write_table"]
 
 AnyTask = LikelihoodTask | VariantsTask
 Settings = Mapping[str, Any]
@@ -52,7 +59,8 @@ def table_settings(backbone: Backbone, tasks: Sequence[tuple[str, AnyTask]], lon
 
 
 def is_finished(path: Path, settings: Settings, overwrite: bool) -> bool:
-    """Whether the table is there. InputError if it is, with other settings, and is not to be overwritten."""
+    """Whether the table is there, and no sequence failed. InputError if it is there with other settings, and is not to
+    be overwritten."""
     if overwrite or not path.exists():
         return False
     stored = _stored_settings(path)
@@ -62,7 +70,32 @@ def is_finished(path: Path, settings: Settings, overwrite: bool) -> bool:
             f"{path} is there already, with other settings: {differences(judged, wanted)}. Give another name with -o, "
             "or add --overwrite"
         )
-    return True
+    return not stored.get("failed")
+
+
+@dataclass
+class TableSummary:
+    """What became of a table.
+
+    Attributes
+    ----------
+    written : int
+        Sequences that are in it.
+    failed : dict of str to str
+        Why others are not, by id.
+    known : int
+        Queries that an earlier run had answered.
+    others : int
+        Answers that an interrupted run has left beside the table, and that were not asked for: they stay.
+    placement : str, optional
+        Where the weights were at the end, if that changed as memory was short.
+    """
+
+    written: int
+    failed: dict[str, str]
+    known: int
+    others: int
+    placement: str | None
 
 
 def write_table(
@@ -72,10 +105,11 @@ def write_table(
     settings: Settings,
     overwrite: bool,
     progress: Callable[[int], object] | None = None,
-) -> int:
+) -> TableSummary:
     """Score, and write ``path`` (CSV, a header line, rows in the order of the tasks) and ``<path>.settings.json``.
 
-    While it runs, what is found is kept in ``.<name>.partial`` beside the table, where the next run takes it from.
+    While it runs, what is found is kept in the folder ``.<name>.partial`` beside the table, where the next run takes it
+    from. So it is after a run in which a sequence failed; the table has the others then, and is not there if all did.
 
     Parameters
     ----------
@@ -90,36 +124,55 @@ def write_table(
     progress : callable, optional
         Called with a number of queries that are answered, as they are.
 
-    Returns
-    -------
-    int
-        Queries that were answered by an earlier run.
-
     Raises
     ------
     InputError
-        An interrupted run had other settings.
+        An interrupted run had other settings, or another one is writing this table now.
     """
-    rows: dict[AnyTask, list[tuple[str, ...]]] = {}
+    folder = partial_folder(path)
+    folder.mkdir(exist_ok=True)
     judged = {name: value for name, value in settings.items() if name not in ("model", "input")}
-    with Journal(path.with_name(f".{path.name}.partial"), judged, overwrite) as journal:
-        run_tasks(
-            backbone,
-            [task for _, task in tasks],
-            lambda task, found: rows.update({task: task.rows(found)}),
-            journal,
-            progress,
-        )
-        _write(path, tasks, rows, {**settings, **_environment(backbone)})
-        journal.remove()
-        return len(journal)
+    before = backbone.placement
+    with FolderLock(folder), AnswerFile(folder / "answers", judged, overwrite) as answers:
+        with logging_to(log_file(path)):
+            rows, failures = _scored(backbone, tasks, answers, progress)
+        failed = {id: failures[task] for id, task in tasks if task in failures}
+        if rows:
+            _write(path, tasks, rows, {**settings, **_environment(backbone), "failed": list(failed)})
+        if not failed:
+            log_file(path).unlink()
+            answers.finish()
+    with suppress(OSError):  # answers or a log may be left there
+        folder.rmdir()
+    placement = None if backbone.placement == before else backbone.placement
+    return TableSummary(len(tasks) - len(failed), failed, answers.used, answers.others, placement)
+
+
+def _scored(
+    backbone: Backbone,
+    tasks: Sequence[tuple[str, AnyTask]],
+    answers: AnswerFile,
+    progress: Callable[[int], object] | None,
+) -> tuple[dict[AnyTask, list[tuple[str, ...]]], dict[AnyTask, str]]:
+    """Lines of the table by task, and why other tasks failed."""
+    rows: dict[AnyTask, list[tuple[str, ...]]] = {}
+    failures: dict[AnyTask, str] = {}
+    run_tasks(
+        backbone,
+        [task for _, task in tasks],
+        lambda task, found: rows.update({task: task.rows(found)}),
+        answers,
+        progress,
+        lambda task, error: failures.update({task: reason(error, str(backbone.device))}),
+    )
+    return rows, failures
 
 
 def _write(path: Path, tasks: Sequence[tuple[str, AnyTask]], rows: Mapping[AnyTask, Any], settings: Settings) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(("id", *tasks[0][1].columns))
-    writer.writerows((id, *row) for id, task in tasks for row in rows[task])
+    writer.writerows((id, *row) for id, task in tasks for row in rows.get(task, ()))
     data = table.getvalue()
     # First the settings, with the digest by which a table is known that they belong to: a kill leaves no doubt.
     write_text_atomic(_settings_path(path), json.dumps({**settings, "table": _digest(data.encode())}, indent=2) + "\n")

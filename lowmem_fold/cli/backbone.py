@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import BudgetError, InputError, first_line
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
@@ -20,6 +20,7 @@ __all__ = [
     "add_sequence_options",
     "check_file",
     "load",
+    "made_by",
     "records",
     "write_file",
 ]
@@ -89,31 +90,46 @@ def write_file(arguments: argparse.Namespace, text: str) -> None:
 
 
 def load(arguments: argparse.Namespace) -> Backbone:
-    """The model that the options ask for, told of on standard error."""
+    """The model that the options ask for, told of on standard error. BudgetError if its weights have no room."""
     import lowmem_fold
 
+    from ..memory.exhaustion import is_out_of_memory
+
     names = ("precision", "memory", "device", "placement", "attention")
-    backbone: Backbone = lowmem_fold.load_backbone(
-        arguments.model, **{name: getattr(arguments, name) for name in names}
-    )
+    backbone: Backbone
+    try:
+        backbone = lowmem_fold.load_backbone(arguments.model, **{name: getattr(arguments, name) for name in names})
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise BudgetError(
+            f"the weights of {arguments.model} have no room on the device ({first_line(error)}): take --placement "
+            "streamed, or a smaller --precision, such as int8 or int4"
+        ) from None
     told = backbone.describe()
     listed = ", ".join(str(told[name]) for name in ("family", "precision", "attention", "placement", "device"))
     print(f"lowmem-fold: {told['model']} ({listed})", file=sys.stderr)
     return backbone
 
 
+def made_by(backbone: Backbone) -> dict[str, str]:
+    """What a file says of the model that made it."""
+    return {
+        "model": backbone.checkpoint.short_name,
+        "precision": str(backbone.precision),
+        "attention": backbone.attention,
+    }
+
+
 def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
-    """The sequences that the options name, one chain each."""
+    """The sequences that the options name, one chain each, by the first words of their headers as they are."""
+    from ..backbones.chain import refuse_chains
     from ..sequences import parse_sequence, read_fasta
 
     if arguments.sequence is None:
-        found = read_fasta(arguments.fasta, keep_unusual=True, masked=masked)
+        found = read_fasta(arguments.fasta, keep_unusual=True, masked=masked, file_names=False)
     else:
         found = [parse_sequence(arguments.sequence, keep_unusual=True, masked=masked)]
     for record in found:
-        if len(record.chains) > 1:
-            raise InputError(
-                f"{record.source}: {len(record.chains)} chains, and a language model reads one at a time: give each as "
-                "a record of its own"
-            )
+        refuse_chains(len(record.chains), record.source)
     return found

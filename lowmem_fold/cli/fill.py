@@ -9,10 +9,19 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .backbone import add_file_options, add_model_options, add_sequence_options, check_file, load, records, write_file
+from .backbone import (
+    add_file_options,
+    add_model_options,
+    add_sequence_options,
+    check_file,
+    load,
+    made_by,
+    records,
+    write_file,
+)
 from .main import OK
 
 if TYPE_CHECKING:
@@ -36,16 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_MOST,
         help=f"residues to show at a position, 1 to 20 [{_MOST}]",
     )
-    add_file_options(parser, "CSV", "write a table: id, position, rank, residue, probability")
+    add_file_options(parser, "CSV", "write a table: id, position, rank, residue, probability, and what it was made by")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Fill the masks; returns the exit code."""
-    from ..backbones.fill import fill
+    from ..backbones.fill import check_masked, fill
 
     check_file(arguments)
     found = records(arguments, masked=True)
+    for record in found:
+        check_masked(record.sequence, record.source)
     backbone = load(arguments)
     filled = fill(
         backbone, [record.sequence for record in found], arguments.k, names=[record.source for record in found]
@@ -53,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         print("\n\n".join(_text(record, each) for record, each in zip(found, filled, strict=True)))
     else:
-        write_file(arguments, _table(found, filled))
+        write_file(arguments, _table(found, filled, made_by(backbone)))
     return OK
 
 
@@ -67,13 +78,13 @@ def _text(record: Record, filled: Filled) -> str:
     return "\n".join([f"{record.id}: {filled.sequence}", *lines, f"best: {filled.best}"])
 
 
-def _table(found: Sequence[Record], filled: Sequence[Filled]) -> str:
+def _table(found: Sequence[Record], filled: Sequence[Filled], made: Mapping[str, str]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("id", "position", "rank", "residue", "probability"))
+    writer.writerow(("id", "position", "rank", "residue", "probability", *made))
     for record, each in zip(found, filled, strict=True):
         for filling in each.fillings:
             pairs = zip(filling.residues, filling.probabilities, strict=True)
             for rank, (residue, probability) in enumerate(pairs, start=1):
-                writer.writerow((record.id, filling.position, rank, residue, f"{probability:.6f}"))
+                writer.writerow((record.id, filling.position, rank, residue, f"{probability:.6f}", *made.values()))
     return table.getvalue()

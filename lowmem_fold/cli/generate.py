@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .backbone import add_file_options, add_model_options, check_file, load, write_file
+from .backbone import add_file_options, add_model_options, check_file, load, made_by, write_file
 from .main import OK
 
 if TYPE_CHECKING:
@@ -48,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Sample and write; returns the exit code."""
+    from ..backbones.chain import masked_chain
     from ..backbones.generate import check_sampling, generate
 
     check_file(arguments)
-    template = _template(arguments)
+    template = masked_chain(_template(arguments), "the template")
     wanted = {name: getattr(arguments, name) for name in ("number", "temperature", "seed", "steps")}
     check_sampling(template, **wanted)
     backbone = load(arguments)
@@ -75,7 +76,7 @@ def _template(arguments: argparse.Namespace) -> str:
 def _fasta(found: Sequence[Generated], backbone: Backbone, arguments: argparse.Namespace) -> str:
     steps = "" if arguments.steps is None else f" steps={arguments.steps}"
     how = f"temperature={arguments.temperature:g} seed={arguments.seed}{steps}"
-    model = f"model={backbone.checkpoint.short_name} precision={backbone.precision}"
+    model = " ".join(f"{name}={value}" for name, value in made_by(backbone).items())
     return "".join(
         f">generated_{number} log_probability={each.log_probability:.3f} {how} {model}\n{_wrapped(each.sequence)}"
         for number, each in enumerate(found, start=1)

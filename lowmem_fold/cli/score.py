@@ -20,6 +20,7 @@ from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..backbones.likelihood import LikelihoodTask
+    from ..backbones.score_table import TableSummary
     from ..backbones.variants import VariantsTask
     from ..sequences import Record
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MAX_LISTED = 10
 _EPILOG = """\
 columns of the table:
   without mutations  id, length, scored (residues that are one of the 20 amino acids), log_likelihood (the sum of
@@ -37,7 +39,7 @@ Beside the table, CSV.settings.json says what it was made with.
 
 exit codes:
   0    the table is written
-  1    it could not be written
+  1    some sequences failed, the others are in the table; or it could not be written
   2    the input or an option is wrong, or the model cannot be had: nothing was scored
   130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
 """
@@ -82,12 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals():
             return _score(arguments, tasks, out)
     except Stopped as stop:
-        print(f"lowmem-fold: stopped by {stop}; run the same command again to go on", file=sys.stderr)
+        _tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
     except OSError as error:
-        print(
-            f"lowmem-fold: error: {error}. What was found is kept; run the same command again to go on", file=sys.stderr
-        )
+        _tell(f"error: {error}. What was found is kept; run the same command again to go on")
         return SOME_FAILED
 
 
@@ -106,10 +106,27 @@ def _score(arguments: argparse.Namespace, tasks: _Tasks, out: Path) -> int:
         return OK
     total = sum(len(task.queries) for task in {task for _, task in tasks})
     with tqdm(total=total, unit="run", unit_scale=True, smoothing=0, leave=False, disable=None) as bar:
-        known = write_table(backbone, by_id, out, settings, arguments.overwrite, bar.update)
-    before = f", {known} of {total} runs of the model before" if known else ""
-    print(f"{out} is written ({_counted(len(tasks), 'sequence')}{before})")
-    return OK
+        summary = write_table(backbone, by_id, out, settings, arguments.overwrite, bar.update)
+    _report(summary, total, out)
+    return SOME_FAILED if summary.failed else OK
+
+
+def _report(summary: TableSummary, total: int, out: Path) -> None:
+    before = f", {summary.known} of {total} runs of the model before" if summary.known else ""
+    if summary.placement is not None:
+        _tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
+    if summary.others:
+        _tell(f"{summary.others} answers of an interrupted run with another input are kept beside {out}")
+    if summary.written:
+        print(f"{out} is written ({_counted(summary.written, 'sequence')}{before})")
+    else:
+        print(f"{out} is not written: no sequence could be scored")
+    for id, reason in list(summary.failed.items())[:_MAX_LISTED]:
+        _tell(f"FAILED: {id}: {reason}")
+    if summary.failed:
+        from ..backbones.embed_run import log_file
+
+        _tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
 
 
 def _tasks(arguments: argparse.Namespace, found: Sequence[Record]) -> _Tasks:
@@ -137,7 +154,7 @@ def _mutations(arguments: argparse.Namespace, found: Sequence[Record]) -> Mappin
         listed = read_variants(arguments.mutations_file, [record.id for record in found])
         without = len(found) - len(listed)
         if without:
-            print(f"lowmem-fold: {_counted(without, 'sequence')} without mutations, left out", file=sys.stderr)
+            _tell(f"{_counted(without, 'sequence')} without mutations, left out")
         return listed
     if arguments.mutations.strip().lower() == ALL_MUTATIONS:
         return {record.id: ALL_MUTATIONS for record in found}
@@ -147,6 +164,10 @@ def _mutations(arguments: argparse.Namespace, found: Sequence[Record]) -> Mappin
             f"with the columns id and mutation, or give {ALL_MUTATIONS}"
         )
     return {found[0].id: [word.strip() for word in arguments.mutations.split(",")]}
+
+
+def _tell(text: str) -> None:
+    print(f"lowmem-fold: {text}", file=sys.stderr)
 
 
 def _counted(number: int, what: str) -> str:

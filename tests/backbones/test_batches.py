@@ -10,7 +10,7 @@ import torch
 from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.batches import plan_batches, run_batches
 from lowmem_fold.backbones.room import Room
-from lowmem_fold.errors import InputError, WeightsLostError
+from lowmem_fold.errors import BudgetError, InputError, WeightsLostError
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_what_has_room_nowhere_is_told_and_the_rest_is_run():
     delivered = ran(backbone, [200, 90, 30, 30], max_tokens=400, failed=lambda i, e: failures.setdefault(i, str(e)))
     assert sorted(delivered) == [1, 2, 3]
     assert failures == {0: "no room"}
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(BudgetError, match="a sequence of 200 tokens has no room by itself, with resident weights"):
         ran(FakeBackbone({"resident": 35}), [200])
 
 

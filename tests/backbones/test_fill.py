@@ -50,7 +50,7 @@ def test_best_has_the_first_of_each(esm2):
     [
         ("MKTL", "sequence 1: no residue is masked"),
         ("  ", "sequence 1: there is no sequence"),
-        ("MK*:AA", "sequence 1: a language model reads one chain at a time"),
+        ("MK*:AA", "sequence 1: 2 chains, and a language model reads one at a time"),
         ("MK*1", "sequence 1: position 4: '1' is no residue"),
     ],
     ids=["no-mask", "empty", "chains", "digit"],
@@ -81,7 +81,7 @@ def test_too_long(family_folder):
 
 def test_encoders_are_refused_with_what_to_take(family_folder):
     backbone = load_backbone(family_folder("prott5"), device="cpu")
-    with pytest.raises(InputError, match=r"ProtT5 is an encoder .* use it to embed, and one of ESM-2"):
+    with pytest.raises(InputError, match=r"ProtT5 is an encoder .* use it to embed, and to fill, .* one of .*ESM-2"):
         fill(backbone, ["M*"])
 
 

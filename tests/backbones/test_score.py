@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from lowmem_fold.backbones import score as score_module
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.queries import Query
 from lowmem_fold.backbones.score import score, score_mutations
@@ -53,6 +54,24 @@ def test_equal_sequences_and_positions_are_run_once(esm2, monkeypatch):
     asked.clear()
     score_mutations(esm2, SEQUENCE, ["M1A", "M1C", "K2A:M1D", "M1E:K2C"])
     assert len(asked) == 2
+
+
+def test_memory_is_bounded_by_residues(esm2, monkeypatch):
+    """Of what is asked at a time, whether of one sequence or of several."""
+    sequences = [SEQUENCE, "MKT", "GG", "A", "W"]
+    expected = score(esm2, sequences)
+    asked = []
+    whole = score_module.masked_log_probabilities
+    monkeypatch.setattr(score_module, "_RESIDUES_AT_ONCE", 24)
+    monkeypatch.setattr(
+        score_module,
+        "masked_log_probabilities",
+        lambda backbone, masked, *rest: asked.append(masked) or whole(backbone, masked, *rest),
+    )
+    for one, other in zip(score(esm2, sequences), expected, strict=True):
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-5)
+    sizes = [sum(map(len, masked)) for masked in asked]
+    assert sizes == [22] * 5 + [11] + [9 + 4 + 1 + 1]
 
 
 @pytest.mark.parametrize("case", ["esm2", "antiberty"])
@@ -119,7 +138,7 @@ def test_windows(positions, seen):
     [
         (["MKT", "MK*"], "sequence 2: position 3 is masked, and has no score"),
         (["XX"], "sequence 1: no residue is one of the 20 amino acids"),
-        (["MK:T"], "sequence 1: a language model reads one chain"),
+        (["MK:T"], "sequence 1: 2 chains, and a language model reads one at a time"),
         ("MKT", "sequences are a list"),
     ],
     ids=["masked", "unknown", "chains", "string"],

@@ -8,12 +8,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import lowmem_fold
+from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.fill import fill
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.score import score, score_mutations
 from lowmem_fold.cli.main import main
+from lowmem_fold.run.lock import FolderLock
 from tests.backbones.models import saved
 
 FASTA = ">one first\nMKTAY\n>two\nGGUXV\n>three\nMKTAY\n"
@@ -75,6 +78,7 @@ def test_fill_writes_a_table(folder, backbone, tmp_path):
     rows = table(out)
     assert [row["id"] for row in rows] == ["a"] * 3 + ["b"] * 3
     assert [(row["position"], row["rank"]) for row in rows[:3]] == [("3", "1"), ("3", "2"), ("3", "3")]
+    assert {(row["model"], row["precision"], row["attention"]) for row in rows} == {("esm2", "fp32", "sdpa")}
     (filled,) = fill(backbone, ["*GG"], 3)
     assert "".join(row["residue"] for row in rows[3:]) == filled.fillings[0].residues
     assert float(rows[3]["probability"]) == pytest.approx(filled.fillings[0].probabilities[0], abs=2e-6)
@@ -92,7 +96,7 @@ def test_generate_writes_fasta_again_and_again(folder, tmp_path, capsys):
     lines = printed.splitlines()
     assert [len(line) for line in lines if not line.startswith(">")] == [80, 20, 80, 20]
     assert lines[0].startswith(">generated_1 log_probability=-")
-    assert "temperature=0.7 seed=4 steps=5 model=esm2 precision=fp32" in lines[0]
+    assert "temperature=0.7 seed=4 steps=5 model=esm2 precision=fp32 attention=sdpa" in lines[0]
 
 
 def test_generate_keeps_a_template(folder, capsys):
@@ -137,6 +141,14 @@ def test_score_of_a_file_of_mutations(folder, backbone, fasta, tmp_path, capsys)
     assert [float(row["score"]) for row in table(out)] == pytest.approx(expected, abs=1e-5)
 
 
+def test_ids_are_first_words_as_they_are(folder, backbone, tmp_path):
+    source, mutations, out = tmp_path / "in.fasta", tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(">sp|P12345|AAA_HUMAN of man\nMKTAY\n>7abc_A\nGGUXV\n>7abc_a\nMK\n")
+    mutations.write_text("id,mutation\nsp|P12345|AAA_HUMAN,A4C\n7abc_a,M1A\n")
+    assert call(folder, "score", "-i", source, "--mutations-file", mutations, "-o", out) == 0
+    assert [row["id"] for row in table(out)] == ["sp|P12345|AAA_HUMAN", "7abc_a"]
+
+
 def test_score_of_all_mutations_of_several(folder, fasta, tmp_path):
     out = tmp_path / "out.csv"
     assert call(folder, "score", "-i", fasta, "--mutations", "all", "-o", out) == 0
@@ -162,8 +174,9 @@ def test_what_was_found_before_an_interruption_is_not_asked_again(folder, fasta,
     stopped, asked = interrupted_after(monkeypatch, 3)
     with stopped:
         assert call(folder, "score", "-i", fasta, "-o", out) == 130
-    assert not out.exists() and len((tmp_path / ".out.csv.partial").read_text().splitlines()) == 1 + 3
-    with (tmp_path / ".out.csv.partial").open("a") as file:
+    answers = tmp_path / ".out.csv.partial" / "answers"
+    assert not out.exists() and len(answers.read_text().splitlines()) == 1 + 3
+    with answers.open("a") as file:
         file.write('{"query": "torn')
     assert call(folder, "score", "-i", fasta, "-o", out, "--precision", "bf16") == 2
     assert "was begun with other settings: precision fp32 there, bf16 now" in capsys.readouterr().err
@@ -173,6 +186,98 @@ def test_what_was_found_before_an_interruption_is_not_asked_again(folder, fasta,
     assert sum(asked) == 8 - 3
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_run_of_another_input_leaves_what_was_found(folder, fasta, tmp_path, capsys, monkeypatch):
+    out, other = tmp_path / "out.csv", tmp_path / "other.fasta"
+    other.write_text(">four\nWW\n")
+    call(folder, "score", "-i", fasta, "-o", tmp_path / "whole.csv")
+    stopped, asked = interrupted_after(monkeypatch, 3)
+    with stopped:
+        assert call(folder, "score", "-i", fasta, "-o", out) == 130
+    capsys.readouterr()
+    assert call(folder, "score", "-i", other, "-o", out) == 0
+    printed, errors = capsys.readouterr()
+    assert printed == f"{out} is written (1 sequence)\n"
+    assert "3 answers of an interrupted run with another input are kept" in errors
+    assert call(folder, "score", "-i", fasta, "-o", out) == 2
+    assert "input" in capsys.readouterr().err
+    asked.clear()
+    assert call(folder, "score", "-i", fasta, "-o", out, "--overwrite") == 0
+    assert "3 of 8 runs of the model before" in capsys.readouterr().out
+    assert sum(asked) == 8 - 3
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_two_runs_of_one_table_are_refused(folder, fasta, tmp_path, capsys):
+    partial = tmp_path / ".out.csv.partial"
+    partial.mkdir()
+    with FolderLock(partial):
+        assert call(folder, "score", "-i", fasta, "-o", tmp_path / "out.csv") == 2
+    assert "another run" in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("failure", ["memory", "numbers"])
+def test_one_sequence_that_fails_is_named_and_the_others_scored(folder, tmp_path, capsys, monkeypatch, failure):
+    out, source = tmp_path / "out.csv", tmp_path / "in.fasta"
+    source.write_text(">one\nMKTAY\n>long\nMKTAYIAKQR\n>two\nGGUXV\n")
+    logits = Backbone.logits
+    asked: list[int] = []
+
+    def failing(self, tokens):
+        asked.append(len(tokens[0]))
+        if max(map(len, tokens)) < 12:
+            return logits(self, tokens)
+        if failure == "memory":
+            raise torch.OutOfMemoryError("no room")
+        return logits(self, tokens) * float("nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Backbone, "logits", failing)
+        assert call(folder, "score", "-i", source, "-o", out) == 1
+    printed, errors = capsys.readouterr()
+    assert printed == f"{out} is written (2 sequences)\n"
+    reasons = {"memory": "out of memory: OutOfMemoryError: no room", "numbers": "gives numbers that are not finite"}
+    assert "FAILED: long: " in errors and reasons[failure] in errors and "Traceback" not in errors
+    assert "Traceback" in (tmp_path / ".out.csv.partial" / "lowmem_fold.log").read_text()
+    assert asked.count(12) < 10, "of what failed no more is asked"
+    assert [row["id"] for row in table(out)] == ["one", "two"]
+    assert call(folder, "score", "-i", source, "-o", out) == 0
+    assert "(3 sequences, 8 of 18 runs of the model before)" in capsys.readouterr().out
+    assert [row["id"] for row in table(out)] == ["one", "long", "two"]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_nothing_is_written_where_all_fail(folder, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out.csv"
+    monkeypatch.setattr(Backbone, "logits", no_room)
+    assert call(folder, "score", "-s", "MKT", "-o", out) == 1
+    printed, errors = capsys.readouterr()
+    assert printed == f"{out} is not written: no sequence could be scored\n" and "FAILED: sequence" in errors
+    assert not out.exists()
+
+
+def no_room(*arguments, **keywords):
+    raise torch.OutOfMemoryError("no room")
+
+
+@pytest.mark.parametrize("verb", [["fill", "-s", "M*"], ["generate", "--length", "3"]], ids=lambda v: v[0])
+def test_a_sequence_without_room_is_told(folder, capsys, monkeypatch, verb):
+    monkeypatch.setattr(Backbone, "logits", no_room)
+    assert call(folder, *verb) == 2
+    errors = capsys.readouterr().err
+    assert "tokens has no room by itself, with streamed weights on cpu" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "verb", [["fill", "-s", "M*"], ["embed", "-s", "MK", "-o", "out.pt"]], ids=lambda verb: verb[0]
+)
+def test_weights_without_room_are_told(tmp_path, monkeypatch, capsys, verb):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lowmem_fold, "load_backbone", no_room, raising=False)
+    assert call("model", *verb, "--placement", "resident") == 2
+    assert "the weights of model have no room on the device" in capsys.readouterr().err
 
 
 def interrupted_after(monkeypatch, number: int):
@@ -230,11 +335,13 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
     ("arguments", "message"),
     [
         (["fill", "-s", "MK1*"], "position 3: '1' is no residue"),
+        (["fill", "-s", "MKT"], "no residue is masked"),
         (["fill", "-s", "MK*:AA"], "2 chains, and a language model reads one at a time"),
         (["fill", "-s", "MK*", "-o", "."], "'.' is no name of a file to write"),
         (["fill", "-s", "MK*", "-o", "none/out.csv"], "none/out.csv cannot be written"),
         (["generate", "--length", "0"], "--length: a sequence has 1 residue at least"),
         (["generate", "--template", "MKT"], "the template has no masked residue"),
+        (["generate", "--template", "MK1*"], "the template: position 3: '1' is no residue"),
         (["generate", "--length", "5", "-n", "0"], "the number of sequences is 1 or more"),
         (["generate", "--length", "5", "--steps", "6"], "steps are 1 to 5"),
         (["score", "-s", "MKTA", "-o", ""], "is no name of a file to write"),

@@ -13,10 +13,10 @@ from ..errors import InputError
 from ..formats import write_text_atomic
 from .queries import Answer, Query
 
-__all__ = ["Journal"]
+__all__ = ["AnswerFile", "differences"]
 
 
-class Journal:
+class AnswerFile:
     """The answers to queries, in a file of one JSON object a line: the settings first, then each answer as it comes.
 
     A kill leaves a torn last line at worst, which is not counted.
@@ -45,11 +45,12 @@ class Journal:
                 "or add --overwrite to begin anew"
             )
         kept = lines[1:] if stored == dict(settings) else []
+        self._settings, self._asked = dict(settings), set[str]()
         self._answers = {line["query"]: line["log_probabilities"] for line in kept}
-        write_text_atomic(path, "".join(map(_text, [{"settings": settings}, *kept])))
+        self._write(self._answers)
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> AnswerFile:
         return self
 
     def __exit__(
@@ -57,14 +58,24 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def __len__(self) -> int:
-        """Answers that were there at the start."""
-        return len(self._answers)
+    @property
+    def used(self) -> int:
+        """Answers that were there at the start and have been asked for."""
+        return len(self._asked)
+
+    @property
+    def others(self) -> int:
+        """Answers that were there at the start and have not been asked for: those of another input."""
+        return len(self._answers) - len(self._asked)
 
     def get(self, query: Query) -> Answer | None:
         """The answer that was there at the start, or None."""
-        values = self._answers.get(query.key)
-        return None if values is None else dict(zip(query.letters, values, strict=True))
+        key = query.key
+        values = self._answers.get(key)
+        if values is None:
+            return None
+        self._asked.add(key)
+        return dict(zip(query.letters, values, strict=True))
 
     def add(self, query: Query, answer: Answer) -> None:
         """Write an answer down."""
@@ -72,11 +83,18 @@ class Journal:
         self._file.write(_text(line))
         self._file.flush()
 
-    def remove(self) -> None:
-        """Close and delete the file: the run is over."""
+    def finish(self) -> None:
+        """The run is over: close the file, and delete it, but for answers that were there and not asked for."""
         self._file.close()
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        if self.others:
+            self._write({key: values for key, values in self._answers.items() if key not in self._asked})
+        else:
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+
+    def _write(self, answers: Mapping[str, Any]) -> None:
+        lines = ({"query": key, "log_probabilities": values} for key, values in answers.items())
+        write_text_atomic(self._path, "".join(map(_text, [{"settings": self._settings}, *lines])))
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
