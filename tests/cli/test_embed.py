@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lowmem_fold
+from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.blueprint import Blueprint
 from lowmem_fold.backbones.embed import embed
@@ -101,6 +102,7 @@ def test_no_file_is_told_of_where_every_record_fails(model, fasta, tmp_path, cap
         raise RuntimeError("no luck")
 
     out = tmp_path / f"out{ending}"
+    monkeypatch.setattr(batches, "release_memory", lambda: None)  # takes a while among the tests' objects
     with monkeypatch.context() as patch:
         patch.setattr(Backbone, "hidden_states", failing)
         assert main(command(fasta, out, model)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -218,16 +219,23 @@ with place.opened(settings, False):
 """
 
 
-@pytest.fixture
-def killed(tmp_path):
-    """A database that a run was adding to when it was killed: the transaction is half in the file."""
-    path = tmp_path / "out.sqlite"
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory):
+    path = tmp_path_factory.mktemp("killed") / "out.sqlite"
     write(path, ROWS[:2])
     size = path.stat().st_size
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == -signal.SIGKILL
     assert path.stat().st_size > size and path.with_name("out.sqlite-journal").stat().st_size
     return path
+
+
+@pytest.fixture
+def killed(killed_once, tmp_path):
+    """A database that a run was adding to when it was killed: the transaction is half in the file."""
+    for name in ("out.sqlite", "out.sqlite-journal"):
+        shutil.copy(killed_once.with_name(name), tmp_path / name)
+    return tmp_path / "out.sqlite"
 
 
 def test_kill_within_a_transaction_is_undone(killed):
