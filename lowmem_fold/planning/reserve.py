@@ -13,7 +13,7 @@ CUDA_ROUNDING = 0.02
 """Share of the peak that the allocator may hold in parts of blocks that nothing fits into. An assumption."""
 PROCESS_BYTES = 330 * 2**20
 """Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
-the most beyond what was planned in `benchmarks/results/sweep-quick.jsonl`, with torch 2.13 on Linux. What the C library
+the most beyond what was planned in `benchmarks/results/sweep-demo.jsonl`, with torch 2.13 on Linux. What the C library
 keeps of freed blocks may come on top."""
 
 
