@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import lowmem_fold
+from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.fill import fill
 from lowmem_fold.backbones.loading import load_backbone
@@ -38,6 +39,12 @@ def no_model(monkeypatch):
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(lowmem_fold, "load_backbone", load, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Collecting garbage takes a while among the tests' objects."""
+    monkeypatch.setattr(batches, "release_memory", lambda: None)
 
 
 @pytest.fixture
@@ -283,7 +290,6 @@ def test_weights_without_room_are_told(tmp_path, monkeypatch, capsys, verb):
 def interrupted_after(monkeypatch, number: int):
     """A context in which Ctrl-C comes after so many runs, one at a time; sizes of the batches that are asked for."""
     from lowmem_fold.backbones import masked
-    from lowmem_fold.backbones.backbone import Backbone
 
     asked: list[int] = []
     logits, run_batches = Backbone.logits, masked.run_batches
