@@ -46,7 +46,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_fits_nowhere_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", "-L", "600", "--model", "demo", "--device", "cpu", "--memory", "350MB"]) == 1
+    assert main(["plan", "-L", "600", "--model", "demo", "--device", "cpu", "--memory", "381MB"]) == 1
     out = capsys.readouterr().out
     assert "no plan: fp32 does not fit" in out and "residues would fit in fp32" in out
 
