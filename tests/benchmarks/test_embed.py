@@ -47,8 +47,9 @@ def test_both_ways_give_the_same(tmp_path, monkeypatch):
         (seconds,), (residues,) = (speed.samples[name + key] for key in ("seconds", "residues_per_second"))
         assert residues == pytest.approx(196 / seconds)
     assert speed.resolved["attention"] == speed.resolved["stock"]["attention"] == "sdpa"
+    # Of this process, which other tests' memory leaves meanwhile: how much it is means nothing here.
     peaks = [embed.memory(folder, "fp32", way) for way in embed.WAYS]
-    assert [peak.samples["peak_bytes"][0] >= 0 for peak in peaks] == [True, True]
+    assert [peak.requested["way"] for peak in peaks] == list(embed.WAYS)
     ratio = speed.samples["residues_per_second"][0] / speed.samples["stock_residues_per_second"][0]
     assert embed.speed_ratio(speed) == ratio
     assert f"| {ratio:.2f} |" in embed.table([speed, *peaks]).splitlines()[2]
