@@ -13,8 +13,8 @@ CUDA_ROUNDING = 0.02
 """Share of the peak that the allocator may hold in parts of blocks that nothing fits into. An assumption."""
 PROCESS_BYTES = 330 * 2**20
 """Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
-the most beyond what was planned in `benchmarks/results/sweep-demo.jsonl`, with torch 2.13 on Linux. What the C library
-keeps of freed blocks may come on top."""
+312 to 324 MiB of the demo model in `benchmarks/results/sweep-demo.jsonl`, with torch 2.13 on Linux. bitsandbytes takes
+up to 30 MiB more, and random weights of ESMFold v1's size up to 170 (`sweep-stand-in.jsonl`): neither is planned."""
 
 
 def reserve_bytes(device: str, peak_bytes: int) -> int:
