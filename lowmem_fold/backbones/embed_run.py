@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoint import find_model
 from ..errors import InputError
+from ..formats.files import nearest_existing
 from ..log import logging_to
 from ..versions import environment_versions, package_version
 from .batches import reason
@@ -242,9 +243,7 @@ def _refuse_other_sequences(path: Path, present: EmbeddingFile, rows: Sequence[R
 def _check_folder(out: Path) -> None:
     if out.is_dir():
         raise InputError(f"{out}: is a folder; name the file that embeddings go into with -o")
-    parent = out.absolute().parent
-    while not parent.exists() and parent != parent.parent:
-        parent = parent.parent
+    parent = nearest_existing(out.absolute().parent)
     if not parent.is_dir():
         raise InputError(f"{parent}: is a file, and {out} would be in it. Give another file with -o.")
     if not os.access(parent, os.W_OK | os.X_OK):

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from ..checkpoint import Checkpoint, find_checkpoint
 from ..errors import BudgetError, InputError, first_line
 from .chains import chain_of
+from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
 from .meters import Meters, free_before_context
 from .records import Measurement
@@ -44,7 +45,6 @@ __all__ = [
     "SPREAD",
     "STABLE_FOLDS",
     "STEADY_SECONDS",
-    "PhaseClock",
     "is_stable",
     "measure",
     "timeout_reason",
@@ -78,25 +78,6 @@ def measure(
     """
     run = _Run(configuration, references, time.perf_counter() + limit_seconds / 2)
     return run.finished()
-
-
-class PhaseClock:
-    """Seconds of each phase of a fold, waiting for the device where one ends; `begins` is a fold's `phase`."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device, self._present, self._since = device, "", 0.0
-        self.seconds: dict[str, float] = {}
-
-    def begins(self, phase: str) -> None:
-        self.stop()
-        self._present = phase
-
-    def stop(self) -> None:
-        """The present phase ends, and none begins."""
-        now = _now(self._device)
-        if self._present:
-            self.seconds[self._present] = self.seconds.get(self._present, 0.0) + now - self._since
-        self._present, self._since = "", now
 
 
 class _Fold(Protocol):
@@ -231,7 +212,7 @@ class _Run:
         start = time.perf_counter()
         with self._meters() as meters:
             fold = kind(self.configuration, self.checkpoint, self.device)
-            seconds = _now(self.device) - start
+            seconds = now(self.device) - start
         self._add({"load_seconds": seconds, **{f"load_{name}": size for name, size in meters.peaks.items()}})
         self.resolved |= fold.about()
         return fold
@@ -256,15 +237,15 @@ class _Run:
 
     def _why_enough(self, taken: list[float], start: float) -> str:
         """What ends the repeats; empty while they go on."""
-        now = time.perf_counter()
-        if taken and (now > self.half_time or now - start > STEADY_SECONDS):
+        moment = time.perf_counter()
+        if taken and (moment > self.half_time or moment - start > STEADY_SECONDS):
             return "seconds"
         if len(taken) >= self.configuration.repeats:
             return "repeats"
         return "stable" if is_stable(taken) else ""
 
     def _timed(self, fold: _Fold, *, distogram: bool) -> tuple[Outputs, float, dict[str, float]]:
-        clock, start = PhaseClock(self.device), _now(self.device)
+        clock, start = PhaseClock(self.device), now(self.device)
         outputs = fold(clock, distogram=distogram)
         clock.stop()
         seconds = time.perf_counter() - start
@@ -346,17 +327,6 @@ def is_stable(seconds: list[float]) -> bool:
 
 def _prefixed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in values.items()}
-
-
-def _now(device: torch.device) -> float:
-    """The time at which the device is done with what it was given."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()
 
 
 def _trace() -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,8 +106,10 @@ class Peer:
         """The model of a folder in Hugging Face layout, ready to fold on a device that does not refuse it."""
         import torch
 
+        from ..loader import quiet_transformers
+
         target = torch.device(device)
-        with _quiet():
+        with quiet_transformers():
             return StockFold(self.prepared(Path(model_folder), target), target)
 
 
@@ -241,19 +242,3 @@ PEERS: dict[str, Peer] = {
     "bitsandbytes 8-bit through from_pretrained": Peer(_bitsandbytes, _no_bitsandbytes),
     "accelerate cpu_offload": Peer(_offloaded, _no_offloading),
 }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' remarks and its bar for every load."""
-    from transformers.utils import logging
-
-    verbosity, had_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bar:
-            logging.enable_progress_bar()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
-__all__ = ["check_output_file", "write_bytes_atomic", "write_text_atomic"]
+__all__ = ["check_output_file", "nearest_existing", "write_bytes_atomic", "write_text_atomic"]
 
 
 def check_output_file(path: str | Path, overwrite: bool) -> None:
@@ -22,6 +22,13 @@ def check_output_file(path: str | Path, overwrite: bool) -> None:
         raise InputError(f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
     if place.exists() and not overwrite:
         raise InputError(f"{path} is there already: give another name with -o, or add --overwrite")
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path, or the first of the folders around it that is there: where it would be made."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:

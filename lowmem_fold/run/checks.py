@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..formats.files import nearest_existing
 from .lock import FolderLock
 from .options import RunOptions, differing_settings, settings_id
 from .output import TABLE, OutputFolder, StoredResult
@@ -68,9 +69,7 @@ def check_unlocked(output: OutputFolder) -> None:
 
 
 def _refuse_place(output: OutputFolder) -> None:
-    place = output.path
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest_existing(output.path)
     if not place.is_dir():
         raise InputError(f"{place}: is a file, and results go into a folder. Give another one with -o.")
     if not os.access(place, os.W_OK | os.X_OK):

@@ -17,8 +17,9 @@ import lowmem_fold as lf
 from lowmem_fold.bench import measure as module
 from lowmem_fold.bench.accuracy import against_experiment, compare
 from lowmem_fold.bench.chains import chain_of
+from lowmem_fold.bench.clock import PhaseClock
 from lowmem_fold.bench.configuration import Configuration
-from lowmem_fold.bench.measure import PhaseClock, is_stable, measure
+from lowmem_fold.bench.measure import is_stable, measure
 from lowmem_fold.bench.records import Measurement
 from lowmem_fold.bench.references import load_outputs, reference_path, save_outputs
 from lowmem_fold.checkpoint import find_checkpoint
@@ -216,7 +217,7 @@ def test_stable_folds(seconds: list[float], expected: bool) -> None:
 
 def test_the_clock_adds_up_phases_that_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 1.0, 3.0, 7.0, 15.0])
-    monkeypatch.setattr(module, "_now", lambda device: next(times))
+    monkeypatch.setattr("lowmem_fold.bench.clock.now", lambda device: next(times))
     clock = PhaseClock(torch.device("cpu"))
     for phase in ("stem", "trunk", "structure", "trunk"):
         clock.begins(phase)

@@ -16,7 +16,7 @@ from ...architecture import Architecture, language_model_part
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens
 
-__all__ = ["ARCHITECTURE", "NAME", "TOKENS", "esm_family", "of"]
+__all__ = ["ARCHITECTURE", "NAME", "TOKENS", "esm_family", "family_with_tokens", "of"]
 
 NAME = "ESM-2"
 #: In the order of their ids; the same in every checkpoint (fair-esm, `Alphabet.from_architecture("ESM-1b")`).
@@ -65,10 +65,15 @@ def esm_family(name: str, config: Mapping[str, Any], folder: Path, max_residues:
     """That of a checkpoint that transformers calls an esm; None of any other, and of those of nucleotides."""
     if config.get("model_type") != "esm" or config.get("vocab_size") != len(TOKENS):
         return None
+    return family_with_tokens(name, ARCHITECTURE, folder, max_residues)
+
+
+def family_with_tokens(name: str, architecture: Architecture, folder: Path, max_residues: int | None = None) -> Family:
+    """One of ESM-2's tokens, by the vocabulary of the folder if there is one."""
     tokens = read_vocabulary(folder) or {token: number for number, token in enumerate(TOKENS)}
     return Family(
         name,
-        ARCHITECTURE,
+        architecture,
         residue_tokens(tokens, unknown="X"),
         prefix=(tokens["<cls>"],),
         suffix=(tokens["<eos>"],),

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...architecture import Architecture, language_model_part
-from .esm2 import TOKENS
+from .esm2 import family_with_tokens
 from .family import Family
-from .vocabulary import read_vocabulary, residue_tokens
 
 __all__ = ["ARCHITECTURE", "NAME", "of"]
 
@@ -34,13 +33,4 @@ def of(config: Mapping[str, Any], folder: Path) -> Family | None:
     if config.get("model_type") != "esmc":
         return None
     # The same ids as ESM-2's up to <mask>: `SEQUENCE_VOCAB` in transformers' tokenization_esmc.py.
-    tokens = read_vocabulary(folder) or {token: number for number, token in enumerate(TOKENS)}
-    return Family(
-        NAME,
-        ARCHITECTURE,
-        residue_tokens(tokens, unknown="X"),
-        prefix=(tokens["<cls>"],),
-        suffix=(tokens["<eos>"],),
-        pad_id=tokens["<pad>"],
-        mask_id=tokens["<mask>"],
-    )
+    return family_with_tokens(NAME, ARCHITECTURE, folder)
