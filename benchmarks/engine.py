@@ -5,7 +5,7 @@ python -m benchmarks.engine memory        # peak live bytes at ESMFold v1's dime
 python -m benchmarks.engine half          # the same with pair state and triangle operand in half precision
 python -m benchmarks.engine allocator     # the ledger against the CPU allocator's own events
 python -m benchmarks.engine speed         # seconds per trunk pass at full width, ours and stock's by turns
-python -m benchmarks.engine cuda          # peak allocated bytes and seconds on a GPU, ours and stock's
+python -m benchmarks.engine fold          # peak bytes and seconds of a fold on a device, ours and stock's
 """
 
 from __future__ import annotations

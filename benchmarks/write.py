@@ -5,10 +5,11 @@ from __future__ import annotations
 from plots import make
 
 from . import demo, front, planning
+from .card import table as card
 
 
 def main() -> None:
-    for module in (front, demo, planning):
+    for module in (front, demo, planning, card):
         module.write()
     make.main()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marked and not available():
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+#: What a machine may lack that was lent with a GPU for minutes. Everywhere else these are installed.
+MAY_LACK = ("biotite", "optimum", "bitsandbytes", "py3Dmol", "nbformat", "nbclient", "ipykernel", "tmtools")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    with _skipping_without():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    with _skipping_without():
+        return (yield)
+
+
+@contextmanager
+def _skipping_without() -> Iterator[None]:
+    """Skip the test that needs one of them, where it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in MAY_LACK:
+            pytest.skip(f"needs {error.name}, which is not installed")
+        raise
 
 
 def _has_gpu() -> bool:

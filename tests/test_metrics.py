@@ -3,7 +3,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import biotite.structure as struc
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -30,6 +29,7 @@ from lowmem_fold.metrics import (
 )
 from lowmem_fold.residues import ATOM_NAMES, RESIDUE_NAMES
 
+struc = pytest.importorskip("biotite.structure")
 DATA = Path(__file__).parents[1] / "benchmarks" / "data"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_pdb_folder
+from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.errors import InputError, LowmemFoldError
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.residues import existing_atoms
@@ -95,8 +95,9 @@ def test_a_plausible_prediction_has_no_problem():
     assert make_prediction("MKTAYIAKQR", "GGSS").problems() == ()
 
 
-@pytest.mark.parametrize("chain", read_pdb_folder(TS50), ids=lambda chain: chain.id)
-def test_real_structures_have_no_problem(chain):
+@pytest.mark.parametrize("path", sorted(TS50.glob("*.pdb.gz")), ids=lambda path: path.name[:5])
+def test_real_structures_have_no_problem(path):
+    chain = read_pdb(path)
     prediction = make_prediction(chain.sequence, positions=chain.positions, atom_mask=chain.atom_mask, ptm=0.9)
     assert prediction.problems() == ()
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .structures import Structure
 
-__all__ = ["KNOWN_LENGTHS", "chain_of", "known_chains"]
+__all__ = ["CHAINS", "KNOWN_LENGTHS", "chain_of", "known_chains"]
 
-DATA = Path(__file__).parent / "data"
+#: Written by `python -m benchmarks.chains`; `data/README.md` says what is in it.
+CHAINS = Path(__file__).parent / "data" / "chains.npz"
 
 #: Residues of the chains whose structure is known.
 KNOWN_LENGTHS = (79, 128, 173, 257)
@@ -21,10 +22,9 @@ KNOWN_LENGTHS = (79, 128, 173, 257)
 @cache
 def known_chains() -> tuple[Structure, ...]:
     """Those that come with the package, the shortest first: `data/README.md` tells of them."""
-    from .structures import read_backbones, read_pdb_folder
+    from .structures import read_structures
 
-    found = [*read_pdb_folder(DATA), *read_backbones(DATA / "ca2_5Y2S_A.npz")]
-    return tuple(sorted(found, key=lambda structure: structure.length))
+    return tuple(read_structures(CHAINS))
 
 
 def chain_of(length: int) -> tuple[str, Structure | None]:

@@ -221,7 +221,10 @@ class _Run:
         outputs, seconds, _ = self._timed(fold, distogram=self._compares)
         self._add({"first_seconds": seconds, "ptm": float(outputs["ptm"])})
         self._add({"mean_plddt": float(outputs["plddt"].mean())})
-        self._compare(outputs)
+        try:
+            self._compare(outputs)
+        except ModuleNotFoundError as error:  # a machine to measure on may lack biotite
+            self.resolved["accuracy_missing"] = first_line(error)
         del outputs
         self._steady(fold)
         if statistics.median(self.samples["seconds"]) < LEDGER_SECONDS:

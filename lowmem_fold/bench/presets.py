@@ -11,15 +11,13 @@ from ..precision import PRESETS as PRECISIONS
 from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from .configuration import OURS, Configuration
 
-__all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "card", "full", "grid", "quick"]
+__all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "full", "grid", "quick"]
 
 #: Of `bench.peers.PEERS`: what ratios are to, and the one whose memory stock's users choose for long chains.
 STOCK, CHUNKED = "stock fp32", "stock chunk_size 64"
 ARTICLE = "the article's recipe"
 
 _QUICK_LENGTHS = (79, 128, 173)
-_CARD_LENGTHS = (128, 512, 1024, 2048)
-_CARD_MIDDLE = 512
 _FULL_LENGTHS = {"cpu": (64, 128, 256), "cuda": (128, 256, 512, 1024, 2048, 4096)}
 
 
@@ -75,38 +73,6 @@ def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -
     return _by_length(configurations)
 
 
-def card(model: str = DEFAULT_MODEL, device: str = "cuda", memory: str | None = None) -> list[Configuration]:
-    """What fits this card, in less than ten minutes: our fp32 in the placements that the planner finds room for, and
-    stock beside it; stock in chunks at the greatest lengths; every other precision, placement and peer at one length.
-
-    Parameters
-    ----------
-    memory : str, optional
-        Of a smaller card; by default what is free on this one.
-
-    Raises
-    ------
-    InputError
-        There is no such card here, or nothing fits.
-    """
-    from ..devices import device_here
-    from .peers import PEERS
-
-    if not device.startswith("cuda") or device_here(device) is None:
-        raise InputError(f"--preset card measures a CUDA device, and {device} is none that is here; try --preset quick")
-    first = Configuration(model=model, device=device, memory=memory, num_recycles=1, repeats=3)
-    ours = _planned(first, "fp32", _CARD_LENGTHS)
-    ours += _planned(first, "fp16", [_CARD_MIDDLE, _CARD_LENGTHS[-1]])
-    ours += _planned(first, "int8", [_CARD_MIDDLE])
-    ours += [each for name in PLACEMENTS[1:] for each in _planned(first, "fp16", [_CARD_MIDDLE], name)]
-    if not ours:
-        raise InputError(f"nothing that --preset card tries fits {memory or 'what is free'} on {device}")
-    of_stock = [(STOCK, length) for length in _CARD_LENGTHS[:-1]] + [(CHUNKED, length) for length in _CARD_LENGTHS[-2:]]
-    of_others = [(name, _CARD_MIDDLE) for name in PEERS if name not in (STOCK, CHUNKED)]
-    of_peers = [_peers(first, code, length) for code, length in of_stock + of_others]
-    return _by_length([*dict.fromkeys(ours), *of_peers])
-
-
 def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = None) -> list[Configuration]:
     """Every peer, and ours in every precision and placement, at every length: hours at full size."""
     from ..devices import device_here
@@ -123,27 +89,8 @@ def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = 
 #: The values of `lowmem-fold bench --preset`.
 PRESETS = {
     "quick": Preset("minutes on a laptop's CPU, with the demo model", "demo", "cpu", 60, quick),
-    "card": Preset("what fits this GPU, in less than 10 minutes", DEFAULT_MODEL, "cuda", 90, card),
     "full": Preset("everything: hours", DEFAULT_MODEL, "auto", 3600, full),
 }
-
-
-def _planned(
-    first: Configuration, precision: str, lengths: Iterable[int], placement: str | None = None
-) -> list[Configuration]:
-    """At those lengths at which a placement fits, in the fastest that does, or in the one that is asked for."""
-    from ..planning.plan import Planner
-    from .meters import free_before_context
-
-    # Not asked of torch: its context would stay on the card while others are measured there.
-    memory = first.memory or free_before_context(first.device)
-    planner = Planner(memory, first.model, precision, first.device, placement, None, first.num_recycles)
-    chosen = {length: planner.plans(length, presets=False).chosen for length in lengths}
-    return [
-        replace(first, precision=precision, placement=plan.placement, length=length)
-        for length, plan in chosen.items()
-        if plan is not None
-    ]
 
 
 def _peers(first: Configuration, code: str, length: int) -> Configuration:

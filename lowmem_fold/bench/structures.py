@@ -6,7 +6,7 @@ import gzip
 import io
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,23 @@ import numpy as np
 from ..errors import InputError
 from ..residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
 
-__all__ = ["Structure", "read_atoms", "read_backbones", "read_pdb", "read_pdb_folder", "read_text", "residue_arrays"]
+__all__ = [
+    "Structure",
+    "read_atoms",
+    "read_backbones",
+    "read_pdb",
+    "read_pdb_folder",
+    "read_structures",
+    "read_text",
+    "residue_arrays",
+    "write_structures",
+]
 
 _LETTERS = {name: letter for letter, name in RESIDUE_NAMES.items()}
 _BACKBONE = [ATOM_ORDER[name] for name in ("N", "CA", "C")]
 _DELTA_ANGSTROM = 0.01
+_STORED_ANGSTROM = 0.001
+"""What the columns of a PDB file resolve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +136,39 @@ def _backbone(deltas: np.ndarray) -> np.ndarray:
     ca = np.cumsum(deltas[:, 1], axis=0, dtype=np.int64)  # beyond the range of int16 in a long chain
     atoms = np.stack([ca + deltas[:, 0], ca, ca + deltas[:, 2]], axis=1)
     return (atoms * _DELTA_ANGSTROM).astype(np.float32)
+
+
+def write_structures(path: str | Path, structures: Sequence[Structure]) -> None:
+    """Write structures to an ``.npz`` that `read_structures` reads, to 0.001 Angstrom.
+
+    It holds ``ids``, ``lengths``, ``sequences`` (bytes of all chains in a row), ``atom_mask`` (residues, 37), bool, and
+    ``positions`` (atoms, 3), int32 in 0.001 Angstrom: those of the mask, in its order.
+    """
+    masks = [structure.atom_mask for structure in structures]
+    atoms = [structure.positions[structure.atom_mask].astype(np.float64) for structure in structures]
+    np.savez_compressed(
+        path,
+        ids=np.array([structure.id for structure in structures]),
+        lengths=np.array([structure.length for structure in structures]),
+        sequences=np.frombuffer("".join(each.sequence for each in structures).encode("ascii"), dtype=np.uint8),
+        atom_mask=np.concatenate(masks),
+        positions=np.rint(np.concatenate(atoms) / _STORED_ANGSTROM).astype(np.int32),
+    )
+
+
+def read_structures(path: str | Path) -> list[Structure]:
+    """The structures of a file that `write_structures` made, in its order. Needs numpy alone."""
+    with np.load(path) as data:
+        ids, lengths, letters, masks, atoms = (
+            data[key] for key in ("ids", "lengths", "sequences", "atom_mask", "positions")
+        )
+    positions = np.zeros((*masks.shape, 3), dtype=np.float32)
+    positions[masks] = atoms * _STORED_ANGSTROM
+    ends = np.cumsum(lengths)
+    return [
+        Structure(str(id), letters[start:end].tobytes().decode("ascii"), positions[start:end], masks[start:end])
+        for id, start, end in zip(ids, ends - lengths, ends, strict=True)
+    ]
 
 
 def read_atoms(path: Path) -> Any:

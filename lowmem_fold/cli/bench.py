@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
     parser.epilog = _EXIT_CODES
-    parser.usage = "lowmem-fold bench (--preset quick|card|full | --lengths N ... | ...) [-o FILE.jsonl] [options]"
+    parser.usage = "lowmem-fold bench (--preset quick|full | --lengths N ... | ...) [-o FILE.jsonl] [options]"
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
         "--models", metavar="M", nargs="+", help=f"hub ids, local folders, or demo; one for a preset [{DEFAULT_MODEL}]"

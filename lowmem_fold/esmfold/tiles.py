@@ -48,11 +48,13 @@ class Tiling:
         operand, so they are the faster, the more rows they have. By default 32 MiB, or, from L=1024 on, a sixteenth of
         a pair tensor; the 64 rows of MAX_HEIGHT take less from L=2048 on.
     cache_bytes: ceiling for the temporaries of what is computed pair by pair, which is fastest in a CPU's cache.
+    max_height: most rows of a block whose height is derived from the bytes.
     """
 
     chunk_size: int | None = None
     budget_bytes: int | None = None
     cache_bytes: int = 4 * 2**20
+    max_height: int = MAX_HEIGHT
 
     def height(self, length: int, floats_per_pair: int, itemsize: int = 4, *, product: bool = False) -> int:
         """Rows of a block whose temporaries take `floats_per_pair` numbers for each of its `height * length` pairs.
@@ -65,7 +67,7 @@ class Tiling:
         # A product holds two blocks of the pair state's width: L / 32 rows of both are a sixteenth of a pair tensor.
         budget = self.budget_bytes or max(32 * 2**20, length // 32 * row_bytes)
         rows = (budget if product else min(self.cache_bytes, budget)) // row_bytes
-        return max(1, min(rows, MAX_HEIGHT, length))
+        return max(1, min(rows, self.max_height, length))
 
     @classmethod
     def for_device(cls, device: torch.device, chunk_size: int | None = None) -> Tiling:

@@ -317,18 +317,23 @@ def test_cuda(backbone, family_folder):
 
 
 @pytest.mark.gpu
-def test_cuda_without_room_halves_batches(family_folder):
-    """The activations of all at once are more than is left on the device."""
+def test_cuda_without_room_halves_batches(family_folder, monkeypatch):
+    """The activations of all at once are more than is left on the device, also in segments of its allocator."""
     model = load_backbone(family_folder("esm2"), device="cuda")
-    sequences = ["MKTAYIAKQRQISFVKSHFS" * 50 + "ACDEFGHIKLMNPQRSTVWY"[index] for index in range(20)]
-    expected = embed(model, sequences, pool="mean")
+    sequences = ["MKTAYIAKQRQISFVKSHFS" * 50 + "ACDEFGHIKLMNPQRSTVWY"[index % 20] for index in range(40)]
+    expected = embed(model, sequences, pool="mean", max_tokens=1003)
+    sizes, run = [], model.hidden_states
+    monkeypatch.setattr(model, "hidden_states", lambda tokens, *rest: (sizes.append(len(tokens)), run(tokens, *rest)))
     torch.cuda.empty_cache()
-    allowed = torch.cuda.memory_allocated() + model.peak_bytes(3, 1003)
+    # A block of 1 to 10 MiB is cut from a segment of 20, a larger one has a segment of its own: room for a few.
+    allowed = torch.cuda.memory_reserved() + model.peak_bytes(8, 1003) + 3 * 20 * 2**20
+    assert allowed < model.peak_bytes(len(sequences), 1003)
     torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.get_device_properties(0).total_memory)
     try:
-        found = embed(model, sequences, pool="mean", max_tokens=20 * 1003)
+        found = embed(model, sequences, pool="mean", max_tokens=len(sequences) * 1003)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+    assert sizes[0] == len(sequences) and 1 <= min(sizes) < len(sequences)
     for one, other in zip(found, expected, strict=True):
         close(one.pooled, other.pooled, 1e-4)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,12 @@ from scipy.special import softmax
 from scipy.stats import binom, entropy
 
 from lowmem_fold.bench.accuracy import against_experiment, bootstrap_interval, compare, summary
-from lowmem_fold.bench.structures import Structure, read_pdb
+from lowmem_fold.bench.chains import known_chains
+from lowmem_fold.bench.structures import Structure
 from lowmem_fold.errors import InputError
 
-KNOWN = read_pdb(Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "3a4rA.pdb.gz")
+pytest.importorskip("biotite")
+KNOWN = known_chains()[0]
 PERFECT = {
     "ca_rmsd_angstrom": 0,
     "all_atom_rmsd_angstrom": 0,

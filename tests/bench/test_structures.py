@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_backbones, read_pdb, read_pdb_folder
+from lowmem_fold.bench.structures import (
+    Structure,
+    read_backbones,
+    read_pdb,
+    read_pdb_folder,
+    read_structures,
+    write_structures,
+)
 from lowmem_fold.errors import InputError
 from lowmem_fold.residues import ATOM_NAMES, existing_atoms
 
@@ -104,6 +111,21 @@ def test_backbones_of_several_chains_start_anew_with_each(tmp_path: Path) -> Non
     walk = 0.01 * sum(deltas[3:8, 1].astype(float))
     np.testing.assert_allclose(second.ca[4], walk, rtol=1e-6)
     np.testing.assert_allclose(second.positions[4, C] - second.ca[4], 0.01 * deltas[7, 2], atol=1e-3)
+
+
+def test_structures_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    masks = [rng.random((length, 37)) < 0.5 for length in (1, 4)]
+    positions = [np.rint(rng.uniform(-999e3, 999e3, (*mask.shape, 3))) / 1000 * mask[..., None] for mask in masks]
+    written = [
+        Structure(id, sequence, each.astype(np.float32), mask)
+        for id, sequence, each, mask in zip(("one", "two"), ("A", "GXWY"), positions, masks, strict=True)
+    ]
+    write_structures(tmp_path / "chains.npz", written)
+    for found, expected in zip(read_structures(tmp_path / "chains.npz"), written, strict=True):
+        assert (found.id, found.sequence) == (expected.id, expected.sequence)
+        np.testing.assert_array_equal(found.atom_mask, expected.atom_mask)
+        np.testing.assert_allclose(found.positions, expected.positions, rtol=1e-7, atol=0)
 
 
 def test_a_residue_that_is_none_of_the_twenty_is_x(tmp_path: Path) -> None:

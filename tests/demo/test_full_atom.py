@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from biotite.structure.io import pdb, pdbx
 
 from lowmem_fold.bench.structures import read_pdb
-from lowmem_fold.demo.full_atom import read_packages
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import chi_angles
 from lowmem_fold.residues import ATOM_ORDER
 
+pdb, pdbx = (pytest.importorskip(f"biotite.structure.io.{name}") for name in ("pdb", "pdbx"))
+read_packages = pytest.importorskip("lowmem_fold.demo.full_atom").read_packages
 FILE = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "4gcnA.pdb.gz"
 KNOWN = read_pdb(FILE)
 TEXT = gzip.decompress(FILE.read_bytes()).decode()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import biotite.structure as struc
 import numpy as np
 import pytest
 import torch
@@ -31,6 +30,7 @@ from lowmem_fold.metrics import chi_angles, chi_errors
 from lowmem_fold.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
 from tests.demo.tiny import SHAPE
 
+struc = pytest.importorskip("biotite.structure")
 STRUCTURE = read_pdb(Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "1ahsA.pdb.gz")
 BACKBONE = torch.from_numpy(STRUCTURE.positions[None, :, [ATOM_NAMES.index(name) for name in ("N", "CA", "C")]]).float()
 MASK = torch.ones(BACKBONE.shape[:2], dtype=torch.bool)

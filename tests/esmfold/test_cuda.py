@@ -44,6 +44,9 @@ def test_product_is_summed_in_float32(dtype: torch.dtype) -> None:
 
 
 HALF = PairStorage(torch.float16, torch.float16)
+ROUNDED_BLOCKS = 64
+"""Large blocks that live at once, at most: the weights' are there before. Of each the allocator keeps less than 1 MiB
+that was not asked for (`kSmallSize` in torch's CUDACachingAllocator)."""
 
 
 @pytest.mark.parametrize(
@@ -52,12 +55,17 @@ HALF = PairStorage(torch.float16, torch.float16)
     ids=["1024", "1000", "2048", "2048 in half precision"],
 )
 def test_peak(model, length: int, limit: float, storage: PairStorage | None) -> None:
-    """Of the allocator, workspaces included; 1,000 is no multiple of the alignment that attention wants of its bias."""
+    """Of what is asked of the allocator, workspaces included; 1,000 is no multiple of the alignment that attention
+    wants of its bias. What the allocator rounds its blocks by, up to 1 MiB each, is not the engine's: bounded apart."""
     record = random_record(length, device="cuda")
     fold_batch(model, [record], num_recycles=1, storage=storage)
     torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
+    before = torch.cuda.memory_stats()
     torch.cuda.reset_peak_memory_stats()
     fold_batch(model, [record], num_recycles=1, storage=storage)
-    peak = torch.cuda.max_memory_allocated() - before
-    assert peak <= limit * pair_tensor_bytes(length)
+    after = torch.cuda.memory_stats()
+    asked, taken = (
+        after[f"{kind}_bytes.all.peak"] - before[f"{kind}_bytes.all.current"] for kind in ("requested", "allocated")
+    )
+    assert asked <= limit * pair_tensor_bytes(length)
+    assert taken <= asked + ROUNDED_BLOCKS * 2**20

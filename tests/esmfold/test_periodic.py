@@ -23,7 +23,8 @@ def largest_difference(period: int, copies: int, device: str) -> float:
     s = torch.randn(period, 1024, generator=generator).to(device)
     z = 4 * torch.randn(period, period, 128, generator=generator).to(device)
     long_s, long_z = s.repeat(copies, 1), z.repeat(copies, copies, 1)
-    s, long_s = (run_block(block, *states, Tiling()) for states in ((s, [z]), (long_s, [long_z])))
+    tiling = Tiling.for_device(torch.device(device))
+    s, long_s = (run_block(block, *states, tiling) for states in ((s, [z]), (long_s, [long_z])))
     rows = [difference(row, z[i % period].repeat(copies, 1)) for i, row in enumerate(long_z)]
     return max(difference(long_s, s.repeat(copies, 1)), *rows)
 

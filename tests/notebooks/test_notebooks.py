@@ -17,8 +17,11 @@ import pytest
 
 import lowmem_fold
 from lowmem_fold.bench.structures import read_pdb
-from notebooks.execute import FOLDER, NOTEBOOKS, executed, read
 
+for each in ("nbformat", "nbclient"):
+    pytest.importorskip(each)
+execute = pytest.importorskip("notebooks.execute")
+FOLDER, NOTEBOOKS, executed, read = execute.FOLDER, execute.NOTEBOOKS, execute.executed, execute.read
 RESULTS = FOLDER.parent / "benchmarks" / "results"
 NOTEBOOK = pytest.mark.parametrize("name", NOTEBOOKS)
 AGAIN = "run `python -m notebooks.execute` and commit what it writes"

@@ -205,8 +205,10 @@ def test_reserve() -> None:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("length", [64, 256, 512, 1024, 2048])
 def test_within_five_percent_of_what_a_card_allocates(tmp_path_factory, placement: str, length: int) -> None:
-    """ESMFold v1's widths, four layers and four blocks."""
+    """ESMFold v1's widths, four layers and four blocks. The workspace of cuBLAS, which the allocator gives too, is part
+    of a plan's reserve: 32 MiB on Hopper, 5 % of the smallest of these."""
     folder = _four_layers(tmp_path_factory)
+    workspace = _cublas_workspace_bytes()
     plans = by_name(lf.plan(length, "80GB", model=str(folder), device="cuda", num_recycles=1))
     model = lf.load(str(folder), device="cuda", placement=placement)
     sequence = "A" * length
@@ -214,7 +216,17 @@ def test_within_five_percent_of_what_a_card_allocates(tmp_path_factory, placemen
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     model.fold(sequence, num_recycles=1)
-    assert plans["fp32", placement].peak_bytes == pytest.approx(torch.cuda.max_memory_allocated(), rel=0.05)
+    expected = plans["fp32", placement].peak_bytes + workspace
+    assert expected == pytest.approx(torch.cuda.max_memory_allocated(), rel=0.05)
+
+
+def _cublas_workspace_bytes() -> int:
+    torch._C._cuda_clearCublasWorkspaces()
+    a = torch.ones(512, 512, device="cuda")
+    before = torch.cuda.memory_allocated()
+    product = a @ a
+    torch.cuda.synchronize()
+    return torch.cuda.memory_allocated() - before - product.nbytes
 
 
 def _four_layers(tmp_path_factory) -> Path:
