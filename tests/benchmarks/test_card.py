@@ -8,19 +8,26 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.profiler import ProfilerActivity
 
-from benchmarks.card import table
+from benchmarks.card import block, facts, kernels, limit, table, tiles
 from benchmarks.card.__main__ import LOG, RECORDS, _cut, _finished, main
 from benchmarks.card.card import Card, Findings
 from benchmarks.card.jobs import STEPS, chosen_jobs
 from benchmarks.card.suite import gpu_test_files
 from benchmarks.pages import filled
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.bench.records import Measurement, read_measurements
 from tests.benchmarks import card_work
 
+MIB = 2**20
 ROOT = Path(__file__).parents[2]
 BARE = ROOT / "tests" / "bare"
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux alone")
@@ -138,8 +145,6 @@ def test_a_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def card(tmp_path: Path) -> Card:
-    import torch
-
     return Card(torch.device("cpu"), quick=True, scratch=tmp_path)
 
 
@@ -170,6 +175,99 @@ def test_running_out_of_memory_is_told_apart(card: Card, error: Exception, statu
 def test_what_needs_a_card_is_refused(card: Card) -> None:
     found = card.measured("card-facts", {}, lambda found: card.require_cuda("TF32"))
     assert (found.status, found.reason) == ("refused", "InputError: TF32 needs a CUDA device")
+
+
+# --- what runs on a card alone, on a simulated one
+
+
+class SimulatedCuda:
+    """What the steps ask of `torch.cuda`, in numbers: a card of 1,000 MiB, of which a fold takes `needed` bytes."""
+
+    total, needed, reserved = 1000 * MIB, 300 * MIB, 340 * MIB
+
+    def __init__(self) -> None:
+        self.limit = self.total
+
+    def put_in(self, patch: pytest.MonkeyPatch) -> None:
+        properties = SimpleNamespace(total_memory=self.total, multi_processor_count=7, L2_cache_size=MIB)
+        for name, answer in {
+            "memory_reserved": 20 * MIB,
+            "memory_allocated": 10 * MIB,
+            "max_memory_reserved": self.reserved,
+            "max_memory_allocated": self.needed,
+            "mem_get_info": (400 * MIB, self.total),
+            "get_device_properties": properties,
+            "memory_stats": {"requested_bytes.all.peak": self.needed - 5},
+            **dict.fromkeys(("synchronize", "empty_cache", "reset_peak_memory_stats")),
+        }.items():
+            patch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
+        patch.setattr(torch.cuda, "set_per_process_memory_fraction", self.set_fraction)
+        patch.setattr(torch.cuda.memory, "_set_allocator_settings", lambda settings: None)
+        patch.setattr(Card, "is_cuda", True)
+
+    def set_fraction(self, fraction: float) -> None:
+        self.limit = round(fraction * self.total)
+
+    def fold(self, *_: object, **__: object) -> None:
+        if self.limit < self.needed + 17 * MIB:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> SimulatedCuda:
+    simulated = SimulatedCuda()
+    simulated.put_in(monkeypatch)
+    return simulated
+
+
+def test_facts_of_a_card(card: Card, cuda: SimulatedCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "free_before_context", lambda device: 900 * MIB)
+    monkeypatch.setattr(facts, "COPIED_BYTES", 4 * MIB)
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, pin_memory=False, **options: empty(*size, **options))
+    found = list(facts.run(card))
+    assert {each.status for each in found} == {"ok"} and len(found) == 8
+    context = found[0].samples
+    assert context["free_before_context_bytes"] == [900 * MIB] and context["total_bytes"] == [1000 * MIB]
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_least_limit_is_found(card: Card, cuda: SimulatedCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limit, "fold_batch", cuda.fold)
+    monkeypatch.setattr(limit, "_model", cache(lambda device: None))
+    found = list(limit.run(card))
+    assert [each.requested["expandable_segments"] for each in found] == [False, True]
+    for each in found:
+        assert 0 <= each.samples["least_limit_bytes"][0] - (cuda.needed + 17 * MIB) < limit.ENOUGH_BYTES
+        assert each.samples["requested_peak_bytes"] == [cuda.needed - 5]
+    assert cuda.limit == cuda.total
+
+
+def test_blocks_tiles_and_kernels_of_a_card(card: Card, cuda: SimulatedCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow ones, so that it is quick; the profiler finds no kernels where there is no card."""
+    monkeypatch.setattr(block, "full_width_block", lambda device: BLOCK)
+    for module in (tiles, kernels):
+        monkeypatch.setattr(module, "full_width_block", lambda device: BLOCK)
+        monkeypatch.setattr(module, "random_states", narrow_states)
+    monkeypatch.setattr(block, "random_states", narrow_states)
+    meter = SimpleNamespace(name="simulated", start_bytes=3, peak_bytes=10)
+    monkeypatch.setattr(block, "peak_meter", lambda device: nullcontext(meter))
+    monkeypatch.setattr(
+        kernels, "ProfilerActivity", SimpleNamespace(CPU=ProfilerActivity.CPU, CUDA=ProfilerActivity.CPU)
+    )
+    found = [*block.run(card), *tiles.run(card), *kernels.run(card)]
+    assert {each.status for each in found} == {"ok"}
+    exact, ours, *_ = found
+    assert exact.samples.keys() >= {"pair_from_stock", "stock_in_tf32_from_float64"}
+    assert ours.samples["peak_bytes"] == [7] and ours.samples["reserved_peak_bytes"] == [cuda.reserved]
+    assert any(each.requested.get("tf32") for each in found)
+
+
+BLOCK = random_model(small_config()).trunk.blocks[0]
+
+
+def narrow_states(length: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(length, 96), torch.randn(length, length, 32)
 
 
 # --- the table
