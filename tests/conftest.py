@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -28,8 +29,16 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing of the user's cache is read or written."""
-    os.environ["LOWMEM_FOLD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Nothing of the user's cache is read or written. The processes of one run share one: a plan takes seconds."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    os.environ["LOWMEM_FOLD_CACHE"] = str(folder)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports made out of each later garbage collection, of which tests of memory ask for hundreds."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -121,7 +121,11 @@ def _finished(context: BaseContext, work: object, given: tuple, limit: float) ->
     """Wait for a job's process; outcome, and what to say of it."""
     process = context.Process(target=work, args=given)  # type: ignore[attr-defined]
     process.start()
-    process.join(limit)
+    try:
+        process.join(limit)
+    except BaseException:  # Ctrl-C, SIGTERM: the session of its own gets neither
+        _kill(process.pid)
+        raise
     if process.exitcode is None:
         _kill(process.pid)
         process.join()

@@ -63,11 +63,11 @@ class Card:
     def is_cuda(self) -> bool:
         return self.device.type == "cuda"
 
-    def lengths(self, *wanted: int) -> tuple[int, ...]:
+    def lengths(self, *wanted: int, cpu_longest: int = CPU_LONGEST) -> tuple[int, ...]:
         """Of these numbers of residues, those that the device does in time."""
         if self.quick:
             return (QUICK_LENGTH,)
-        return wanted if self.is_cuda else tuple(length for length in wanted if length <= CPU_LONGEST)
+        return wanted if self.is_cuda else tuple(length for length in wanted if length <= cpu_longest)
 
     def require_cuda(self, what: str) -> None:
         """Raise InputError, which makes the record "refused", on a device without memory of its own."""

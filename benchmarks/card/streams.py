@@ -30,7 +30,7 @@ def run(card: Card) -> Iterator[Measurement]:
         asked = {"placement": placement, "memory": memory, "precision": "fp16", "num_recycles": NUM_RECYCLES}
         loaded: list[lf.Folder] = []
         yield card.measured("card-streams-load", asked, partial(_load, card, model, asked, loaded))
-        for length in card.lengths(*LENGTHS) if loaded else ():
+        for length in card.lengths(*LENGTHS, cpu_longest=LENGTHS[0]) if loaded else ():
             if memory is None or length <= BUDGET_LONGEST:
                 fold = partial(_fold, card, loaded[0], length, expected)
                 yield card.measured("card-streams", {**asked, "length": length}, fold)

@@ -34,21 +34,21 @@ def run(card: Card) -> Iterator[Measurement]:
     yield from _all_ours(card, model, PRECISIONS[0])
     peer = PEERS[STOCK].load(model, card.device)
     peer.model.trunk.set_chunk_size(64)
-    for length in card.lengths(*LENGTHS):
+    for length in card.lengths(*LENGTHS, cpu_longest=LENGTHS[0]):
         yield _record(card, f"{STOCK}, chunk_size 64", None, length, partial(_stock, card, peer, length))
     del peer
     card.empty_cache()
     for precision in PRECISIONS[1:]:
         yield from _all_ours(card, model, precision)
     for precision in PRECISIONS:  # last, since it needs no card
-        for length in card.lengths(*LENGTHS):
+        for length in card.lengths(*LENGTHS, cpu_longest=LENGTHS[0]):
             asked = {"precision": precision, "length": length, "num_recycles": NUM_RECYCLES, "placement": "resident"}
             yield card.measured("card-planned", asked, partial(_plan, card, model, precision, length))
 
 
 def _all_ours(card: Card, model: Path, precision: str) -> Iterator[Measurement]:
     folder = lf.load(str(model), device=card.device, precision=precision, placement="resident")
-    for length in card.lengths(*LENGTHS):
+    for length in card.lengths(*LENGTHS, cpu_longest=LENGTHS[0]):
         yield _record(card, "lowmem_fold", precision, length, partial(_ours, card, folder, length))
     del folder
     card.empty_cache()

@@ -17,7 +17,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -181,6 +181,15 @@ class _Run:
         requested = self.configuration.recorded(self.checkpoint.short_name)
         return Measurement(BENCHMARK, requested, self.resolved, self.environment, self.samples, status, reason)
 
+    def cut_short(self, limit_seconds: float) -> Measurement:
+        """The record at the end of the time, taken beside the thread that measures: whole if a fold has been timed."""
+        self.samples = {name: list(values) for name, values in list(self.samples.items())}
+        self.resolved = dict(self.resolved)
+        if self.samples.get("seconds"):
+            self.resolved["repeats_ended_by"] = "limit"
+            return self.record("ok", None)
+        return self.record("timeout", timeout_reason(limit_seconds, self.samples.get("first_seconds")))
+
     def outcome(self) -> tuple[str, str | None]:
         """Load, fold, compare; status and reason."""
         from ..memory.exhaustion import is_out_of_memory
@@ -317,9 +326,10 @@ class _Run:
                 taken.append(value if name.endswith("bytes") else round(value, 6))
 
 
-def timeout_reason(limit_seconds: float) -> str:
-    """What a record says of a configuration that took too long."""
-    return f"not done after {limit_seconds:g} s"
+def timeout_reason(limit_seconds: float, first_seconds: Sequence[float] | None = None) -> str:
+    """What a record says of a configuration that took too long. first_seconds: of the fold that warmed up, if any."""
+    first = f"; its first fold took {first_seconds[0]:.1f} s" if first_seconds else ""
+    return f"not done after {limit_seconds:g} s{first}"
 
 
 def is_stable(seconds: list[float]) -> bool:
@@ -349,7 +359,7 @@ def _give_up(run: _Run, limit_seconds: float, stream: TextIO, turn: threading.Lo
     """At the end of the time: the record with the samples so far, and no more of this process."""
     with turn:
         if not stream.closed:
-            print(run.record("timeout", timeout_reason(limit_seconds)).to_line(), file=stream, flush=True)
+            print(run.cut_short(limit_seconds).to_line(), file=stream, flush=True)
             os._exit(0)
 
 

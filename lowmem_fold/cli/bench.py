@@ -79,11 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         _check_report(Path(arguments.report))
     found = configurations(arguments)
-    limit = arguments.time_limit or (PRESETS[arguments.preset].limit_seconds if arguments.preset else _LIMIT_SECONDS)
     from ..bench.sweep import Sweep
     from ..run.stopping import Stopped, StopSignals
 
-    sweep = Sweep(found, path, limit)
+    sweep = Sweep(found, path, arguments.time_limit or _LIMIT_SECONDS)
+    if arguments.preset and arguments.time_limit is None and sweep.left():
+        sweep.limit_seconds = _limit_here(PRESETS[arguments.preset].limit_seconds)
     progress = _Progress(sweep)
     try:
         with StopSignals() as stops:
@@ -95,12 +96,38 @@ def run(arguments: argparse.Namespace) -> int:
         progress.close()
     records = sweep.records()
     print(f"\n{comparison_table(records)}\n\n{_summary(records, path)}")
+    if missing := _missing(records, sweep.limit_seconds):
+        print(missing)
     if arguments.report:
         from ..bench.report import write
 
         write(path, Path(arguments.report))
         print(f"The report is {arguments.report}")
     return SOME_FAILED if any(record.status == "failed" for record in records) else OK
+
+
+def _limit_here(limit_seconds: float) -> float:
+    """A preset's limit for one configuration, on this machine with what else it is doing."""
+    from ..bench.probe import slowness
+
+    times = slowness()
+    if times > 1.2:
+        print(f"This machine is {times:.1f} times as slow as the one that the limits were set on", end="; ")
+        print(f"a configuration gets {times * limit_seconds:.0f} s instead of {limit_seconds:.0f} s", flush=True)
+    return times * limit_seconds
+
+
+def _missing(records: Sequence[Measurement], limit_seconds: float) -> str:
+    """What has no number for want of time, and what to do; empty if nothing is missing."""
+    late = [record for record in records if record.status == "timeout"]
+    if not late:
+        return ""
+    names = "\n".join(f"  {result_text(record)}" for record in late)
+    return (
+        f"No time was measured of {len(late)} of {len(records)}:\n{names}\n"
+        f"Run the same command with --time-limit {4 * limit_seconds:.0f}, or when the machine has less to do:"
+        " what is measured is kept."
+    )
 
 
 def _check_report(path: Path) -> None:

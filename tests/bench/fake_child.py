@@ -17,7 +17,7 @@ from lowmem_fold.bench.references import reference_path, save_outputs
 from lowmem_fold.checkpoint import find_checkpoint
 from lowmem_fold.versions import package_version
 
-OK, OOM, REFUSED, FAILED, CRASH, KILLED, SLOW, MUTE = range(1, 9)
+OK, OOM, REFUSED, FAILED, CRASH, KILLED, SLOW, MUTE, LATE = range(1, 10)
 
 
 def main() -> None:
@@ -44,7 +44,12 @@ def main() -> None:
         save_outputs(path, {"ptm": 0.5})
     else:
         compared = {"fp32_tm_score": [float(path.exists())]}
-    outcomes = {OOM: ("oom", "no more"), REFUSED: ("refused", "too much"), FAILED: ("failed", "it broke")}
+    outcomes = {
+        OOM: ("oom", "no more"),
+        REFUSED: ("refused", "too much"),
+        FAILED: ("failed", "it broke"),
+        LATE: ("timeout", "no end"),
+    }
     status, reason = outcomes.get(length, ("ok", None))
     if status == "failed":
         print("Traceback of the child", file=sys.stderr)

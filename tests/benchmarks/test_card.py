@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +128,39 @@ def test_a_process_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
             break
     state = Path(f"/proc/{file.read_text()}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@linux
+def test_a_command_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    """Neither processes nor the folder in main memory."""
+    command = [sys.executable, "-m", "benchmarks.card", "--out", str(tmp_path), "--device", "cpu", "--only", "block"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    before = set(_scratch())
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    log = tmp_path / LOG
+    while not log.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    while _having_open(str(log)):  # what is killed is gone a moment later
+        time.sleep(0.05)
+    assert not [*tmp_path.glob("lowmem_fold_card_*"), *(set(_scratch()) - before)]
+
+
+def _scratch() -> list[Path]:
+    return list(Path("/dev/shm").glob("lowmem_fold_card_*"))
+
+
+def _having_open(file: str) -> list[int]:
+    """Numbers of the processes."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError):
+                if file in {os.readlink(each) for each in (process / "fd").iterdir()}:
+                    found.append(int(process.name))
+    return found
 
 
 def test_a_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lowmem_fold import devices
-from lowmem_fold.bench import report, sweep
+from lowmem_fold.bench import probe, report, sweep
 from lowmem_fold.bench.configuration import OURS
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.cli import bench
 from lowmem_fold.cli.main import main
-from tests.bench.fake_child import FAILED, OK, OOM
+from tests.bench.fake_child import FAILED, LATE, OK, OOM
 
 REPOSITORY = Path(__file__).parents[2]
 DEMO = ["--models", "demo", "--device", "cpu"]
@@ -77,6 +77,7 @@ def test_a_preset_has_a_file_and_a_limit_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limits = []
+    monkeypatch.setattr(probe, "slowness", lambda: 1.0)
     apart = sweep.measured_apart
     monkeypatch.setattr(sweep, "measured_apart", lambda *given: limits.append(given[3]) or apart(*given))
     assert run("--preset", "quick") == 0
@@ -84,6 +85,25 @@ def test_a_preset_has_a_file_and_a_limit_of_its_own(
     assert len(asked("bench-quick.jsonl")) == len(bench.PRESETS["quick"].configurations("demo", "cpu", None))
     run(*DEMO, "--lengths", "20", "--time-limit", "17")
     assert limits[-1] == 17
+
+
+def test_a_slow_machine_has_more_time(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = []
+    monkeypatch.setattr(probe, "slowness", lambda: 3.5)
+    apart = sweep.measured_apart
+    monkeypatch.setattr(sweep, "measured_apart", lambda *given: limits.append(given[3]) or apart(*given))
+    assert run("--preset", "quick") == 0
+    assert set(limits) == {210.0}
+    assert "3.5 times as slow" in (out := capsys.readouterr().out) and "gets 210 s instead of 60 s" in out
+    monkeypatch.setattr(probe, "slowness", lambda: pytest.fail("nothing is left to be measured"))
+    assert run("--preset", "quick") == 0
+
+
+def test_what_has_no_number_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*DEMO, "--codes", OURS, "--lengths", str(OK), str(LATE), "--time-limit", "50") == 0
+    out = capsys.readouterr().out
+    assert f"No time was measured of 1 of 2:\n  lowmem_fold fp32, resident, {LATE} residues: timeout, no end" in out
+    assert "--time-limit 200" in out
 
 
 def test_a_report_is_written_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""An allocator that fails at its n-th request, for every n of a fold: nothing leaks, and nothing is broken after it.
+"""An allocator that fails at its n-th request, all through a fold: nothing leaks, and nothing is broken after it.
 
 What operations make counts as requested, views apart. What kernels ask for inside themselves does not: an operation
 that fails there has made nothing, as if its own result had been refused.
@@ -142,11 +142,17 @@ def check_faults(folder: Folder, num_recycles: int, numbers_of_requests: range) 
     assert same(fold(folder, num_recycles), expected)
 
 
-def test_fault_at_every_request(folder: Folder) -> None:
-    """Of a resident model; where weights are moved, at every 37th: the arithmetic is the same."""
+def test_faults_all_through_a_fold(folder: Folder) -> None:
+    """At every 11th request of a resident model, each kind of update among them; where weights are moved, at every
+    37th: the arithmetic is the same."""
     requests = requests_of(folder, 0)
     assert requests > 1000
-    check_faults(folder, 0, range(1, requests + 1, 1 if folder.placement == "resident" else 37))
+    check_faults(folder, 0, range(1, requests + 1, 11 if folder.placement == "resident" else 37))
+
+
+@pytest.mark.soak
+def test_fault_at_every_request(folder: Folder) -> None:
+    check_faults(folder, 0, range(1, requests_of(folder, 0) + 1))
 
 
 def test_fault_while_recycling(folder: Folder) -> None:

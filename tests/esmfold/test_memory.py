@@ -47,15 +47,33 @@ def test_stock_by_the_same_ruler(fake: FakeESMFold) -> None:
     assert fake.stock_peak_bytes(1024, chunk_size=64) / pair_tensor_bytes(1024) == pytest.approx(13.6, abs=0.1)
 
 
-@pytest.mark.parametrize("chunk_size", [16, None])
-@pytest.mark.parametrize("linker", [slice(0), slice(50, 75)], ids=["chain", "complex"])
-@pytest.mark.parametrize("storage", [None, HALF], ids=["float32", "half"])
+@pytest.mark.parametrize(
+    ("chunk_size", "linker", "storage"),
+    [(9, slice(0), None), (None, slice(20, 30), HALF), (None, slice(0), HALF), (9, slice(20, 30), None)],
+    ids=["chain", "complex in half", "chain in half", "complex"],
+)
 def test_sampled_tiles_have_the_peak_of_all(
     fake: FakeESMFold, chunk_size: int | None, linker: slice, storage: PairStorage | None
 ) -> None:
+    check_sampled_tiles(fake, 40, Tiling(chunk_size, budget_bytes=2**19, cache_bytes=2**18), linker, storage)
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("chunk_size", [16, None])
+@pytest.mark.parametrize("linker", [slice(0), slice(50, 75)], ids=["chain", "complex"])
+@pytest.mark.parametrize("storage", [None, HALF], ids=["float32", "half"])
+def test_sampled_tiles_of_longer_records_have_the_peak_of_all(
+    fake: FakeESMFold, chunk_size: int | None, linker: slice, storage: PairStorage | None
+) -> None:
+    check_sampled_tiles(fake, 93, Tiling(chunk_size, budget_bytes=2**21, cache_bytes=2**20), linker, storage)
+
+
+def check_sampled_tiles(
+    fake: FakeESMFold, length: int, tiling: Tiling, linker: slice, storage: PairStorage | None
+) -> None:
     """Up to ten blocks in each loop, of which three are visited."""
-    options = {"tiling": Tiling(chunk_size, budget_bytes=2**21, cache_bytes=2**20), "linker": linker}
-    sampled, full = (fake.peak_bytes(93, storage=storage, all_tiles=all_, **options) for all_ in (False, True))
+    options = {"tiling": tiling, "linker": linker, "storage": storage}
+    sampled, full = (fake.peak_bytes(length, all_tiles=all_, **options) for all_ in (False, True))
     assert sampled == full
 
 
@@ -88,18 +106,45 @@ def one_block() -> EsmForProteinFolding:
 
 
 @pytest.mark.parametrize(
-    ("length", "chunk_size"), [(256, None), (250, 16), (256, 4), (256, 16), (256, 64), (512, None), (512, 32)], ids=str
+    ("length", "chunk_size", "storage"),
+    [(96, None, None), (90, 8, None), (96, 16, HALF), (90, None, PairStorage(operand=torch.bfloat16))],
+    ids=["usual", "low blocks", "both in half", "operand in half"],
 )
-def test_kernels_allocate_nothing_unseen(length: int, chunk_size: int | None) -> None:
-    check_against_allocator(length, chunk_size)
+def test_kernels_allocate_nothing_unseen(length: int, chunk_size: int | None, storage: PairStorage | None) -> None:
+    """At a length that fills the alignment of kernels, and at one that does not. Additions to a pair state in half
+    precision widen a block of rows within themselves, away from the peak."""
+    check_against_allocator(length, chunk_size, storage)
 
 
-@pytest.mark.parametrize(("length", "chunk_size"), [(250, None), (256, 16)], ids=str)
-@pytest.mark.parametrize("storage", [HALF, PairStorage(operand=torch.bfloat16)], ids=["both in half", "operand"])
-def test_kernels_allocate_nothing_unseen_in_half_precision(
-    length: int, chunk_size: int | None, storage: PairStorage
+@pytest.mark.more
+@pytest.mark.parametrize(
+    ("length", "chunk_size", "storage"),
+    [(256, None, None), (250, 16, None), (250, None, HALF)],
+    ids=["usual", "low blocks", "both in half"],
+)
+def test_kernels_allocate_nothing_unseen_at_250(
+    length: int, chunk_size: int | None, storage: PairStorage | None
 ) -> None:
-    """Additions to a pair state in half precision widen a block of rows within themselves, away from the peak."""
+    check_against_allocator(length, chunk_size, storage)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("length", "chunk_size", "storage"),
+    [
+        *(
+            (length, chunk_size, None)
+            for length, chunk_size in ((256, 4), (256, 16), (256, 64), (512, None), (512, 32))
+        ),
+        *((250, None, storage) for storage in (HALF, PairStorage(operand=torch.bfloat16))),
+        *((256, 16, storage) for storage in (HALF, PairStorage(operand=torch.bfloat16))),
+        (1024, None, None),
+    ],
+    ids=str,
+)
+def test_kernels_allocate_nothing_unseen_at_full_size(
+    length: int, chunk_size: int | None, storage: PairStorage | None
+) -> None:
     check_against_allocator(length, chunk_size, storage)
 
 

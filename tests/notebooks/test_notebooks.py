@@ -27,6 +27,7 @@ NOTEBOOK = pytest.mark.parametrize("name", NOTEBOOKS)
 AGAIN = "run `python -m notebooks.execute` and commit what it writes"
 
 
+@pytest.mark.more
 def test_they_run_and_what_is_stored_is_what_comes_out(tmp_path):
     """One test, since one run serves all that is looked at, and tests may run in several processes."""
     run = executed(tmp_path)  # an error of a cell fails here

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold.planning.cards import LENGTHS, longest_proteins, stock_bytes
+from lowmem_fold.planning import cards
+from lowmem_fold.planning.cards import longest_proteins, stock_bytes
 from lowmem_fold.planning.plan import Planner
 
 RECORDS = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "engine.jsonl"
@@ -18,7 +19,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
-@pytest.mark.parametrize("chunk_size", [64, None])
+@pytest.mark.parametrize("chunk_size", [64, pytest.param(None, marks=pytest.mark.more)])
 def test_the_law_of_stock_is_what_its_code_took_at_other_lengths(chunk_size: int | None) -> None:
     """From the records of the ledger on stock's whole forward pass, to 4,096 residues."""
     law = stock_bytes(chunk_size)
@@ -35,10 +36,22 @@ def test_the_law_of_stock_is_what_its_code_took_at_other_lengths(chunk_size: int
     assert found >= 5
 
 
+@pytest.mark.more
 def test_longest_is_what_the_planner_finds_itself() -> None:
+    check_longest("facebook/esmfold_v1", 24)
+
+
+def test_longest_of_a_small_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose activations are those of fewer channels, between fewer lengths."""
+    monkeypatch.setattr(cards, "LENGTHS", (64, 512, 1024, 2048, 4096))
+    monkeypatch.setattr(cards, "CARDS_GB", (1, 2, 3))
+    check_longest("demo", 2)
+
+
+def check_longest(model: str, size: int) -> None:
     """Interpolated between lengths here, worked out at each length there."""
-    (row,) = [r for r in longest_proteins(precisions=["int8"], stock=False) if r.placement == "resident"]
-    planner = Planner(24 * 10**9, "facebook/esmfold_v1", "int8", "cuda", "resident", None, 3)
-    assert row.residues[24] == pytest.approx(planner.longest("int8"), rel=0.01)
+    (row,) = [r for r in longest_proteins(model, ["int8"], stock=False) if r.placement == "resident"]
+    planner = Planner(size * 10**9, model, "int8", "cuda", "resident", None, 3)
+    assert row.residues[size] == pytest.approx(planner.longest("int8"), rel=0.01)
     assert list(row.residues.values()) == sorted(row.residues.values())
-    assert max(row.residues.values()) < LENGTHS[-1]
+    assert 0 < max(row.residues.values()) < cards.LENGTHS[-1]
