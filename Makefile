@@ -1,4 +1,4 @@
-# `make demo` folds a few real sequences; `make test` runs the whole CPU suite. Both install into .venv first.
+# `make demo` folds a few real sequences; `make test` runs the tests. Both install into .venv first.
 # Needed: make, and Python 3.11 or newer (`make PYTHON=/path/to/python test` to say which).
 
 SHELL := /bin/sh
@@ -9,14 +9,16 @@ INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test test-more soak lint format clean
 
 help:
-	@echo "make demo     fold a few real sequences with the demo model into out/demo"
-	@echo "make test     run the tests (those that need a GPU or the published weights say so and are skipped)"
-	@echo "make lint     ruff and mypy"
-	@echo "make format   let ruff rewrite what it can"
-	@echo "make clean    remove .venv, out and the caches"
+	@echo "make demo       fold a few real sequences with the demo model into out/demo"
+	@echo "make test       run the tests (those that need a GPU or the published weights say so and are skipped)"
+	@echo "make test-more  what takes longer: notebooks, the command for cards without a card, larger sizes"
+	@echo "make soak       minutes to hours; what becomes of each is kept in benchmarks/results/soak.jsonl"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     let ruff rewrite what it can"
+	@echo "make clean      remove .venv, out and the caches"
 
 install: $(INSTALLED)
 
@@ -39,6 +41,12 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+test-more: $(INSTALLED)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m more $(PYTEST_ARGS)
+
+soak: $(INSTALLED)
+	$(BIN)/python -m benchmarks.soak
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

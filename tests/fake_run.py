@@ -163,13 +163,18 @@ def make_records(*lengths: int, prefix: str = "r") -> list[Record]:
     ]
 
 
-def _main(fasta: str, folder: str, seconds: str) -> None:
+def _main(fasta: str, folder: str, seconds: str, most: str) -> None:
+    """Folds `most` records in so many seconds each, and hangs in the next one: so that a run which is to be killed, or
+    stopped, is not over before that on a busy machine."""
+    from itertools import count
+
     from lowmem_fold.folding import fold_records
     from lowmem_fold.run.progress import Progress
     from lowmem_fold.run.stopping import StopSignals
     from lowmem_fold.sequences import read_fasta
 
-    slow = FakeFolder(before=lambda record: time.sleep(float(seconds)))
+    numbers = count(1)
+    slow = FakeFolder(before=lambda record: time.sleep(float(seconds) if next(numbers) <= int(most) else 600))
     with StopSignals() as stops:
         fold_records(read_fasta(fasta), folder, load=slow.load, progress=Progress(), stops=stops)
 

@@ -304,6 +304,12 @@ def block():
     return read_cif_text(cif_text(make_prediction(ALL_RESIDUES, "GG", ALL_RESIDUES)))[1]
 
 
+def test_the_twenty_are_standard_and_the_unknown_residue_is_not(block):
+    standard = dict(rows(block, "chem_comp", "id", "mon_nstd_flag"))
+    assert standard.pop("UNK") == "n"
+    assert len(standard) == 20 and set(standard.values()) == {"y"}
+
+
 @pytest.mark.parametrize(("child", "parent"), PARENTS, ids=[child for child, _ in PARENTS])
 def test_every_reference_is_defined(block, child, parent):
     # the links between parents and children in the dictionary (mmcif_ma.dic, 1.4.9)

@@ -290,6 +290,19 @@ def test_contacts_are_counted_one_by_one() -> None:
     assert f1 == pytest.approx(2 / (1 / precision + 1 / recall))
 
 
+def test_borders_of_a_contact() -> None:
+    """Less than 8 Angstrom, and 6 or more residues apart."""
+    far = np.arange(8)[:, None] * [100.0, 0, 0]
+
+    def contacts(second: int, distance: float) -> float:
+        points = far.copy()
+        points[second] = points[0] + [0, distance, 0]
+        return contact_agreement(points, points).f1
+
+    assert contacts(6, 7.999) == contacts(7, 7.999) == 1
+    assert np.isnan(contacts(6, 8.0)) and np.isnan(contacts(5, 1.0))
+
+
 def test_contacts_of_a_straight_chain_are_undefined() -> None:
     straight = np.arange(60)[:, None] * [3.8, 0, 0]
     assert np.isnan(contact_agreement(straight, straight)).all()

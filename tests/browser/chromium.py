@@ -18,7 +18,7 @@ import numpy as np
 __all__ = ["Chromium", "Tab", "executable", "library"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 180
 _OPTIONS = (
     "--headless",
     "--no-sandbox",  # tests run as root in a container

@@ -42,6 +42,7 @@ def test_peak_of_a_complex_is_no_higher(fake: FakeESMFold) -> None:
     assert fake.peak_bytes(1024, linker=slice(500, 525)) / pair_tensor_bytes(1024) <= 2.15
 
 
+@pytest.mark.more
 def test_stock_by_the_same_ruler(fake: FakeESMFold) -> None:
     """13.6 pair tensors with chunk_size 64."""
     assert fake.stock_peak_bytes(1024, chunk_size=64) / pair_tensor_bytes(1024) == pytest.approx(13.6, abs=0.1)
@@ -49,13 +50,13 @@ def test_stock_by_the_same_ruler(fake: FakeESMFold) -> None:
 
 @pytest.mark.parametrize(
     ("chunk_size", "linker", "storage"),
-    [(9, slice(0), None), (None, slice(20, 30), HALF), (None, slice(0), HALF), (9, slice(20, 30), None)],
-    ids=["chain", "complex in half", "chain in half", "complex"],
+    [(9, slice(0), None), (None, slice(20, 30), HALF), (None, slice(0), None)],
+    ids=["chain", "complex in half", "chain by bytes"],
 )
 def test_sampled_tiles_have_the_peak_of_all(
     fake: FakeESMFold, chunk_size: int | None, linker: slice, storage: PairStorage | None
 ) -> None:
-    check_sampled_tiles(fake, 40, Tiling(chunk_size, budget_bytes=2**19, cache_bytes=2**18), linker, storage)
+    check_sampled_tiles(fake, 40, Tiling(chunk_size, budget_bytes=2**20, cache_bytes=2**19), linker, storage)
 
 
 @pytest.mark.more
@@ -85,7 +86,7 @@ def test_sampling_skips_tiles() -> None:
 
 def test_recycles_do_not_add(fake: FakeESMFold) -> None:
     """From the first recycle on."""
-    assert fake.peak_bytes(512, num_recycles=1) == fake.peak_bytes(512, num_recycles=3)
+    assert fake.peak_bytes(512, num_recycles=1) == fake.peak_bytes(512, num_recycles=2)
 
 
 @pytest.mark.parametrize("budget", [2**23, 2**24, 2**25, 2**26])

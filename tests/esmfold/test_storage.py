@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -17,7 +18,7 @@ from transformers import EsmForProteinFolding
 from lowmem_fold.bench.fidelity import difference, differences, named, ours, stock
 from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
 from lowmem_fold.errors import InputError
-from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.engine import _check_range, fold_batch
 from lowmem_fold.esmfold.storage import PairStorage, widened
 from lowmem_fold.esmfold.tiles import Tiling
 from tests.models import small_model
@@ -149,6 +150,16 @@ def test_pair_state_beyond_float16_is_an_error() -> None:
         fold_batch(model, records, storage=PairStorage(FP16, FP16))
     for output in fold_batch(model, records, storage=PairStorage(BF16, BF16)):
         assert output.structure.state.isfinite().all()
+
+
+@pytest.mark.parametrize("bad", [1, 12], ids=["one number", "all"])
+def test_a_state_that_is_finite_in_part_is_an_error_too(bad: int) -> None:
+    state = torch.zeros(3, 4)
+    state.view(-1)[:bad] = float("inf")
+    structure = SimpleNamespace(state=state)
+    with pytest.raises(InputError, match="3 residues does not fit float16"):
+        _check_range(torch.zeros(3, 3, 2, dtype=FP16), structure)
+    _check_range(torch.zeros(3, 3, 2, dtype=BF16), structure)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, BF16], ids=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,13 +16,14 @@ MIB = 2**20
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
-def touch(mib: int, seconds: float = 0) -> None:
-    """Take memory from the system, write to all of it, give it back. Not from the C library, which may hold some that
-    other tests have freed."""
+def touch(mib: int, seen: Callable[[], bool] = lambda: True) -> None:
+    """Take memory from the system, write to all of it, give it back once it has been seen. Not from the C library,
+    which may hold some that other tests have freed."""
     with mmap.mmap(-1, mib * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:
         for _ in range(mib):
             held.write(b"1" * MIB)
-        time.sleep(seconds)
+        while not seen():
+            time.sleep(0.01)
 
 
 @linux
@@ -33,7 +35,7 @@ def test_peak_of_a_block_is_seen_after_the_memory_is_gone(monkeypatch, resettabl
         pytest.skip("the kernel does not let this process reset VmHWM")
     touch(8)  # what Python itself needs is there
     with peak_meter("cpu") as large:
-        touch(256, seconds=0 if resettable else 0.2)
+        touch(256, lambda: resettable or large._highest - large.start_bytes > 0.97 * 256 * MIB)
     with peak_meter("cpu") as small:
         touch(16)
     assert 0.97 * 256 * MIB < large.peak_bytes - large.start_bytes < 1.1 * 256 * MIB

@@ -12,13 +12,6 @@ from lowmem_fold.planning.plan import Planner
 RECORDS = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "engine.jsonl"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOWMEM_FOLD_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.mark.parametrize("chunk_size", [64, pytest.param(None, marks=pytest.mark.more)])
 def test_the_law_of_stock_is_what_its_code_took_at_other_lengths(chunk_size: int | None) -> None:
     """From the records of the ledger on stock's whole forward pass, to 4,096 residues."""

@@ -124,6 +124,12 @@ def test_host_memory_is_a_budget_where_weights_cannot_wait_in_the_file() -> None
     assert plans["fp32", "streamed"].refusal is None
 
 
+def test_as_much_host_memory_as_is_needed_is_enough() -> None:
+    host = by_name(v1(300, "4GB"))["int8", "staged"].host_bytes
+    enough, less = (by_name(v1(300, "4GB", host_memory=size))["int8", "staged"].refusal for size in (host, host - 1))
+    assert enough is None and less is not None
+
+
 def test_without_a_fit_says_what_would() -> None:
     plans = v1(3000, "8GB")
     assert plans.chosen is None and plans.reason.startswith("fp32 does not fit in 7.45 GiB: resident needs ")

@@ -222,6 +222,14 @@ def test_llm_int8_is_its_formula() -> None:
     assert difference(stored("bnb-int8", of)(x), expected) < 1e-6
 
 
+def test_a_column_that_reaches_6_is_an_outlier() -> None:
+    """Compared as float16, in which the number before 6 is 6 - 2^-8."""
+    x = torch.tensor([[6.0, 6.0 - 2**-8, -6.0, 1.0]])
+    codes, absmax, outliers = llm_int8._quantized(x)
+    assert outliers.tolist() == [0, 2] and absmax.item() == 6.0 - 2**-8
+    assert codes.tolist() == [[0, 127, 0, round(127 / (6 - 2**-8))]]
+
+
 def test_inputs_beyond_float16_are_outliers() -> None:
     of, x = layer(64, 32, bias=False), inputs(5, 64, outliers=False)
     x[2, 7] = 1e6

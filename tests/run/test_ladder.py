@@ -235,6 +235,18 @@ def test_record_without_planned_room_is_folded_in_an_allowed_precision() -> None
     assert [each["length"] for each in folder.loads] == [100, 60, 100, 60]
 
 
+def test_what_was_refused_or_too_high_is_so_for_records_of_equal_length() -> None:
+    folder = planned({"fp32": 50, "int8": 70})
+    ladder = ladder_of(folder, allow_precision=("int8",), memory="8GB")
+    first, second = make_records(60, 60)
+    assert fold(ladder, first)[0] == fold(ladder, second)[0] == Rung("int8", "resident", None)
+    assert [each["precision"] for each in folder.loads] == [None, "int8"]
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "resident", 100, 16))
+    ladder = ladder_of(folder)
+    first, second = make_records(100, 100)
+    assert [fold(ladder, record)[1]["attempts"] for record in (first, second)] == [2, 1]
+
+
 def test_precision_is_loaded_with_room_for_its_record() -> None:
     """Or not at all, which is no reason not to load it for a shorter one."""
     folder = planned({"fp32": 50, "int8": 1000})

@@ -97,6 +97,29 @@ def test_work_grows_from_linear_to_cubic():
     assert relative_work(100, 5) > relative_work(100, 4)
 
 
+def test_work_is_that_of_the_published_dimensions():
+    """Counted off the modules: what each token, each pair and each triple of tokens is multiplied by, a pass; in units
+    of what a pair is."""
+    from accelerate import init_empty_weights
+    from transformers import EsmForProteinFolding
+
+    from lowmem_fold.bench.models import esmfold_v1_config
+
+    def numbers(module) -> int:
+        return sum(weight.numel() for weight in module.parameters() if weight.ndim == 2)
+
+    with init_empty_weights():
+        model = EsmForProteinFolding(esmfold_v1_config(1, 1))
+    (block,) = model.trunk.blocks
+    of_pairs = [block.tri_mul_out, block.tri_mul_in, block.tri_att_start, block.tri_att_end, block.mlp_pair]
+    pair = 48 * sum(map(numbers, [*of_pairs, block.sequence_to_pair.o_proj, block.pair_to_sequence]))
+    stem, token = 36 * numbers(model.esm.encoder.layer[0]), 48 * (numbers(block.seq_attention) + numbers(block.mlp_seq))
+    triple = 48 * (2 * 128 + 2 * 2 * 128)  # two multiplications; two attentions, each of scores and of values
+    for n in (10, 400, 3000):
+        expected = stem * n + 2 * (token * n + pair * n**2 + triple * n**3)
+        assert relative_work(n, 2) == pytest.approx(expected / pair, rel=0.04)
+
+
 def test_bar_moves_within_a_record_and_never_back():
     bar, records = Terminal(), [parse_sequence("A" * 120, id) for id in ("r0", "r1")]
     progress = Progress(io.StringIO(), bar)

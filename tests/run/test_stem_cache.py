@@ -32,6 +32,23 @@ def test_state_is_found_again_bit_for_bit(tmp_path, state) -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("fp32", "stem=fp16"),
+        ("int8", "stem=int8,trunk=fp32"),
+        ("int8", "int8,include=trunk.*"),
+        ("int8", "int8,exclude=esm.encoder.layer.0.*"),
+    ],
+    ids=["stem", "sequence track", "included layers", "excluded layers"],
+)
+def test_each_part_of_the_precision_that_decides_the_state_decides_its_name(tmp_path, state, one, other) -> None:
+    """The two differ in that part alone."""
+    caches = [StemCache(tmp_path, {**MODEL, "resolved_precision": each}) for each in (one, other)]
+    caches[0].put(RECORD, state)
+    assert caches[0].get(RECORD) is not None and caches[1].get(RECORD) is None
+
+
+@pytest.mark.parametrize(
     "other",
     [
         lambda: (parse_sequence("MKTAYIAKG:GUG"), MODEL),

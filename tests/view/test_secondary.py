@@ -7,7 +7,7 @@ import pytest
 
 from lowmem_fold.bench.structures import read_pdb_folder
 from lowmem_fold.residues import ATOM_ORDER
-from lowmem_fold.view.secondary import hydrogen_bonds, secondary_structure
+from lowmem_fold.view.secondary import _in_ladders, hydrogen_bonds, secondary_structure
 from tests.view.structures import TS50, known, turned
 
 # `mkdssp --output-format dssp FILE` (4.2.2) of the files of benchmarks/data/ts50: H as a, E as b, all else as c
@@ -58,6 +58,13 @@ def test_the_energy_of_a_bond_written_out():
                 expected.add((i, j))
     assert len(expected) > 20
     assert hydrogen_bonds(chain.positions, chain.atom_mask) == expected
+
+
+def test_a_bridge_needs_three_residues_between():
+    """A ladder that closes upon itself ends where its strands are two residues apart."""
+    bonds = {(4, 8), (8, 4), (5, 7), (7, 5)}  # of bridges of the pairs 4, 8 and 5, 7
+    assert _in_ladders(bonds) == [4, 8]
+    assert _in_ladders({(4, 9), (9, 4), (5, 8), (8, 5)}) == [4, 5, 8, 9]
 
 
 def test_long_structures_are_looked_at_in_parts(monkeypatch):
