@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ MIRRORS = {
 }
 """Packages of lowmem_fold that decide numbers, and their tests."""
 LIMIT_SECONDS = 900
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-m", "not more and not soak and not gpu")
 LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr",)
 
 
@@ -56,8 +59,7 @@ def tests_of(module: Path) -> str:
     mirror = MIRRORS[module.parts[1]]
     own = Path(mirror) / f"test_{module.stem}.py"
     files = [str(own), mirror] if own.exists() else [mirror]
-    options = "-x -q -p no:cacheprovider -m 'not more and not soak and not gpu'"
-    return f"{sys.executable} -m pytest {options} {' '.join(files)}"
+    return shlex.join([sys.executable, "-m", "pytest", *OPTIONS, *files])
 
 
 def measure(seed: int, count: int, share: tuple[int, int]) -> Iterator[Measurement]:
@@ -65,6 +67,7 @@ def measure(seed: int, count: int, share: tuple[int, int]) -> Iterator[Measureme
     from cosmic_ray.mutating import mutate_and_test
     from cosmic_ray.work_item import TestOutcome
 
+    check_unbroken()
     environment = describe_environment()
     for number, mutation in enumerate(drawn(seed, count)):
         if number % share[1] != share[0] - 1:
@@ -73,7 +76,7 @@ def measure(seed: int, count: int, share: tuple[int, int]) -> Iterator[Measureme
         result = mutate_and_test([mutation], command, LIMIT_SECONDS)
         survived = result.test_outcome == TestOutcome.SURVIVED
         asked = {"seed": seed, "number": number, "module": str(mutation.module_path), "line": mutation.start_pos[0]}
-        about = {"operator": mutation.operator_name, "tests": command.partition(" gpu' ")[2], "diff": result.diff}
+        about = {"operator": mutation.operator_name, "command": command.partition(" ")[2], "diff": result.diff}
         yield Measurement(
             "mutation",
             asked,
@@ -83,6 +86,13 @@ def measure(seed: int, count: int, share: tuple[int, int]) -> Iterator[Measureme
             "failed" if survived else "ok",
             "no test notices" if survived else None,
         )
+    check_unbroken()  # or what was noticed was something else
+
+
+def check_unbroken() -> None:
+    """Raise where tests fail though nothing is changed."""
+    for mirror in MIRRORS.values():
+        subprocess.run([sys.executable, "-m", "pytest", *OPTIONS, mirror], check=True, stdout=subprocess.DEVNULL)
 
 
 def main() -> None:
