@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +24,7 @@ from .esmfold.tiles import Tiling
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
+from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .packing import packed
 from .planning.budget import Budget, scarce_memory
 from .planning.plan import Planner
@@ -34,6 +33,7 @@ from .prediction import Prediction
 from .quantization.formats import DTYPES
 from .quantization.registry import unavailable
 from .residency import PLACEMENTS, Residency, load_placed, refusal
+from .residency.placed_model import PlacedModel
 from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
 from .run.options import DEFAULT_MODEL, RunOptions
 from .sequences import Record, parse_sequence, tokenize
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import EsmForProteinFolding
 
-__all__ = ["Folder", "chosen_precision", "description", "load"]
+__all__ = ["Folder", "chosen_precision", "description", "load", "placed_model"]
 
 SHORT = 128
 """Residues for which a placement is chosen where no length is given."""
@@ -105,9 +105,21 @@ def load(
         budget = Budget(planner, target, parse_memory(memory))
         placement = budget.placement(length or SHORT)
     placement = placement or PLACEMENTS[0]
+    release_memory()  # what a model before this one has left in the allocator's cache is free for this one
     with nullcontext() if budget is None else budget.enforced():
-        placed, residency = load_placed(checkpoint, resolved, target, placement, host_bytes)
-    return Folder(placed, checkpoint, asked, Placed(placement, residency, host_bytes), budget)
+        weights = placed_model(checkpoint, resolved, target, placement, host_bytes)
+    return Folder(weights, checkpoint, asked, budget)
+
+
+def placed_model(
+    checkpoint: Checkpoint, resolved: Precision, device: torch.device, placement: str, host_bytes: int | None = None
+) -> PlacedModel:
+    """Load a model in a placement, and keep how it is loaded. host_bytes: what weights may take beside the device."""
+
+    def loaded(name: str) -> tuple[EsmForProteinFolding, Residency]:
+        return load_placed(checkpoint, resolved, device, name, host_bytes)
+
+    return PlacedModel(checkpoint.name, loaded, placement)
 
 
 def chosen_precision(
@@ -143,36 +155,34 @@ def description(
     }
 
 
-@dataclass
-class Placed:
-    """Where a model's weights are, and what brings them. host_bytes: what they may take beside the device."""
-
-    placement: str
-    residency: Residency
-    host_bytes: int | None = None
-
-
 class Folder:
-    """A model on its device. Made by `load`; `model` is the Hugging Face container of its weights."""
+    """A model on its device. Made by `load`."""
 
     def __init__(
         self,
-        model: EsmForProteinFolding,
+        weights: PlacedModel | EsmForProteinFolding,
         checkpoint: Checkpoint,
         precision: Precision | None = None,
-        weights: Placed | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.model = model
+        if not isinstance(weights, PlacedModel):  # a model that is there, to stay where it is
+            present = weights, Residency.of(weights)
+            weights = PlacedModel(checkpoint.name, lambda placement: present, PLACEMENTS[0])
+        self._weights = weights
         self.checkpoint = checkpoint
         self.precision = precision or Precision()
-        self._weights = weights or Placed(PLACEMENTS[0], Residency.of(model))
+        self._device = weights.model.device
         self._budget = budget
 
     @property
+    def model(self) -> EsmForProteinFolding:
+        """The Hugging Face container of the weights. Raises WeightsLostError where `place` has lost them."""
+        return self._weights.model
+
+    @property
     def device(self) -> torch.device:
-        """Where is computed."""
-        return self.model.device
+        """The device that computes."""
+        return self._device
 
     @property
     def placement(self) -> str:
@@ -193,24 +203,12 @@ class Folder:
         ------
         InputError
             If model, precision and device cannot have it. As after any other error, the weights are where they were.
+        WeightsLostError
+            If they could not be loaded where they were either. A later call tries again.
         """
         if placement not in self.placements:
             raise InputError(f"{self.checkpoint.name} as {self.precision} on {self.device} cannot be {placement}")
-        before, device, host_bytes = self.placement, self.device, self._weights.host_bytes
-        self._weights.residency.release()
-        del self.model, self._weights
-        gc.collect()
-        try:
-            self._load(placement, device, host_bytes)
-        except BaseException:
-            gc.collect()
-            self._load(before, device, host_bytes)
-            raise
-
-    def _load(self, placement: str, device: torch.device, host_bytes: int | None) -> None:
-        resolved = self.precision.resolve(device)
-        self.model, residency = load_placed(self.checkpoint, resolved, device, placement, host_bytes)
-        self._weights = Placed(placement, residency, host_bytes)
+        self._weights.place(placement)
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
@@ -259,12 +257,16 @@ class Folder:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """Within the budget; after an error what has been brought of the weights is let go of."""
+        """Keep to the budget; after an error let go of what has been brought of the weights, and, where memory ran out
+        or the fold was stopped, of all that it held."""
         with nullcontext() if self._budget is None else self._budget.enforced():
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
                 self._weights.residency.release()
+                if is_out_of_memory(error) or not isinstance(error, Exception):
+                    forget_frames(error)  # a notebook keeps the traceback, and with it the pair state
+                    release_memory()
                 raise
 
     def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:

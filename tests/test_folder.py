@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14
 import lowmem_fold as lf
 from lowmem_fold import folder as folder_module
 from lowmem_fold.bench.models import random_model, small_config
+from lowmem_fold.esmfold import trunk as trunk_module
 from lowmem_fold.esmfold.engine import fold_batch
 from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.folder import Folder
@@ -254,3 +256,24 @@ def test_states_of_another_length_are_refused(folder: Folder) -> None:
     assert folder.stem_states([]) == []
     with pytest.raises(lf.InputError, match=r"states of \[3\] residues are not those of \[5\]"):
         folder.fold("MKVLA", states=folder.stem_states(["MKV"])[0])
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), KeyboardInterrupt()], ids=str)
+@pytest.mark.parametrize("placement", ["resident", "streamed"])
+def test_a_traceback_that_is_kept_holds_no_pair_state(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, placement: str, error: BaseException
+) -> None:
+    """A notebook keeps the last one: the next fold would have that much less memory."""
+    seen = {}
+
+    def failing(z: torch.Tensor, *_: object) -> None:
+        seen["z"] = weakref.ref(z)
+        raise error
+
+    loaded = lf.load(str(model_folder), device="cpu", placement=placement)
+    monkeypatch.setattr(trunk_module, "pair_transition", failing)
+    with pytest.raises(type(error)) as caught:
+        loaded.fold("MKTAYIAKQR", num_recycles=0)
+    assert caught.value.__traceback__ is not None and seen["z"]() is None
+    monkeypatch.undo()
+    assert loaded.fold("MKTAYIAKQR", num_recycles=0).length == 10

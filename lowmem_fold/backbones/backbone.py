@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,14 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
-from ..errors import InputError, WeightsLostError, first_line
+from ..errors import InputError
 from ..inventory import inventory
+from ..memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from ..memory.limit import enforced
 from ..precision import Precision
 from ..quantization.formats import FORMATS
+from ..residency.layers import Residency
+from ..residency.placed_model import PlacedModel
 from .blueprint import PLACEMENTS, Blueprint
 from .families import Family
 from .passes import head_logits, padded, run_layers
@@ -32,27 +34,29 @@ __all__ = ["Backbone"]
 
 
 class Backbone:
-    """A language model on its device. Made by `load_backbone`.
-
-    Attributes
-    ----------
-    model : transformers.PreTrainedModel
-        The container of the weights.
-    placement : str
-        Where the weights live: `resident` or `streamed`.
-    """
-
-    model: Any
-    placement: str
+    """A language model on its device. Made by `load_backbone`."""
 
     def __init__(self, blueprint: Blueprint, placement: str) -> None:
         self._blueprint = blueprint
-        self._load(placement)
+        self._weights = PlacedModel(blueprint.checkpoint.name, self._loaded, placement)
 
-    def _load(self, placement: str) -> None:
+    def _loaded(self, placement: str) -> tuple[Any, Residency]:
         with self._limited():
-            self.model, self._residency = self._blueprint.load(placement)
-        self.placement = placement
+            return self._blueprint.load(placement)
+
+    @property
+    def model(self) -> Any:
+        """The container of the weights. Raises WeightsLostError where `place` has lost them."""
+        return self._weights.model
+
+    @property
+    def placement(self) -> str:
+        """Where the weights live: `resident` or `streamed`."""
+        return self._weights.placement
+
+    @property
+    def _residency(self) -> Residency:
+        return self._weights.residency
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -97,29 +101,10 @@ class Backbone:
         InputError
             It cannot be had: says why. As after any other error, the weights are where they were.
         WeightsLostError
-            They could not be loaded where they were either: the model is of no use any more.
+            They could not be loaded where they were either. A later call tries again.
         """
         self._blueprint.check_placement(placement)
-        before = self.placement
-        self._residency.release()
-        del self.model, self._residency
-        gc.collect()
-        try:
-            self._load(placement)
-        except BaseException as error:
-            gc.collect()
-            self._load_again(before, error)
-            raise
-
-    def _load_again(self, placement: str, error: BaseException) -> None:
-        try:
-            self._load(placement)
-        except Exception as again:
-            raise WeightsLostError(
-                f"the weights of {self.checkpoint.name} are lost: they could not be loaded in another placement"
-                f" ({first_line(error)}), nor {placement} as before ({first_line(again)}). Give --memory, or a smaller"
-                " precision"
-            ) from error
+        self._weights.place(placement)
 
     @property
     def num_layers(self) -> int:
@@ -182,8 +167,11 @@ class Backbone:
         with self._limited():
             try:
                 yield padded(token_lists, self.family.pad_id, self.device)
-            except BaseException:
+            except BaseException as error:
                 self._residency.release()
+                if is_out_of_memory(error) or not isinstance(error, Exception):
+                    forget_frames(error)  # a notebook keeps the traceback, and with it the states
+                    release_memory()
                 raise
 
     def _check(self, token_lists: Sequence[list[int]]) -> None:

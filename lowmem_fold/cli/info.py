@@ -96,7 +96,11 @@ def collect() -> dict[str, Any]:
         "versions": environment_versions(),
         "platform": platform.platform(),
         "cpu_cores": _usable_cores(),
-        "memory": {"total_bytes": host.total_bytes, "free_bytes": host.free_bytes},
+        "memory": {
+            "total_bytes": host.total_bytes,
+            "free_bytes": host.free_bytes,
+            "limited_by": host.limited_by,
+        },
         "devices": _devices(),
         "extras": {extra: _packages(packages) for extra, packages in EXTRAS.items()},
     }
@@ -164,4 +168,5 @@ def _sizes(about: dict[str, Any]) -> str:
     if about["total_bytes"] is None:
         return "not known"
     free = "" if about["free_bytes"] is None else f", {about['free_bytes'] / _GIB:.1f} GiB free"
-    return f"{about['total_bytes'] / _GIB:.1f} GiB{free}"
+    limit = f" (limit of {about['limited_by']})" if about.get("limited_by") else ""
+    return f"{about['total_bytes'] / _GIB:.1f} GiB{free}{limit}"

@@ -7,10 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .control_groups import group_limits
+
 __all__ = ["Capacity", "cuda_capacity", "host_capacity"]
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True)
@@ -22,24 +25,30 @@ class Capacity:
     total_bytes : int or None
         None where the system does not say.
     free_bytes : int or None
-        What can be had without taking it from others.
+        What can be taken without taking it from others.
+    limited_by : str or None
+        The file that states a limit below what the machine has; None if the machine alone decides.
     """
 
     total_bytes: int | None
     free_bytes: int | None
+    limited_by: str | None = None
 
 
 def host_capacity() -> Capacity:
-    """Main memory, or the share of it that a container is allowed (version 2 control groups)."""
+    """Return main memory, or the share of it that the control groups of this process leave (Linux: Docker, Slurm).
+
+    Every group from the process's own up to the root may have a limit: the one that leaves least holds.
+    """
     total, free = _meminfo("MemTotal"), _meminfo("MemAvailable")
     if total is None:
         return Capacity(_pages_bytes(), None)
-    limit = _cgroup_bytes("memory.max")
-    if limit is None or limit >= total:
+    limits = [limit for limit in group_limits(_CGROUP, _MEMBERSHIP) if limit.limit_bytes < total]
+    if not limits:
         return Capacity(total, free)
-    # The cache of files counts as used there, and is given back when memory is asked for.
-    used = (_cgroup_bytes("memory.current") or 0) - (_cgroup_cache_bytes() or 0)
-    return Capacity(limit, min(limit if free is None else free, max(limit - used, 0)))
+    tightest = min(limits, key=lambda limit: (limit.free_bytes, limit.limit_bytes))
+    left = tightest.free_bytes if free is None else min(free, tightest.free_bytes)
+    return Capacity(min(limit.limit_bytes for limit in limits), left, str(tightest.file))
 
 
 def cuda_capacity(index: int | None) -> Capacity:
@@ -57,22 +66,6 @@ def _meminfo(name: str) -> int | None:
     except OSError:
         return None
     return int(found[1]) * 1024 if found else None
-
-
-def _cgroup_bytes(name: str) -> int | None:
-    try:
-        text = (_CGROUP / name).read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None  # "max" where there is no limit
-
-
-def _cgroup_cache_bytes() -> int | None:
-    try:
-        found = re.search(r"^inactive_file (\d+)$", (_CGROUP / "memory.stat").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) if found else None
 
 
 def _pages_bytes() -> int | None:

@@ -4,20 +4,69 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
 from contextlib import suppress
 
+from ..errors import first_line
 from .budget import format_memory
 from .capacity import cuda_capacity, host_capacity
 from .limit import CUDA_CONTEXT_BYTES
 
-__all__ = ["capacity_text", "is_out_of_memory", "others_text", "release_memory"]
+__all__ = [
+    "capacity_text",
+    "device_failure",
+    "forget_frames",
+    "is_out_of_memory",
+    "others_text",
+    "release_memory",
+]
+
+
+_MEANS_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    # cuBLAS asks the driver itself for its handle and its workspace, and says so where there is no room for them.
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out: Python's, CUDA's, or that of torch's CPU allocator."""
+    """Return whether an error means that memory ran out: Python's, CUDA's, cuBLAS's, or torch's on a CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MEANS_OUT_OF_MEMORY)
+
+
+def device_failure(device: str) -> str | None:
+    """Return what a CUDA device answers that an error has left unusable; None if it still works.
+
+    After such an error (an illegal access, a failed assertion, a card that fell off the bus) every call of the process
+    fails until it ends, whatever it is asked for.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return None
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError as error:
+        return first_line(error)
+    return None
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the local variables of frames that an error has left, of its causes' too.
+
+    A notebook keeps the last traceback, and with it the tensors of each frame: a pair state of gigabytes.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            waiting += [each.__cause__, each.__context__]
 
 
 def release_memory() -> None:

@@ -1,4 +1,4 @@
-"""The ladder that a run steps down when memory runs out: lower blocks, smaller placements, then allowed precisions."""
+"""The ladder that a run steps down when memory runs out: smaller placements, low blocks, then allowed precisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import BudgetError, LowmemFoldError, ModelError, first_line
+from ..errors import BudgetError, LowmemFoldError, ModelError, WeightsLostError, first_line
 from ..memory.exhaustion import is_out_of_memory, release_memory
 from .options import PLACEMENTS, RunOptions
 
@@ -22,8 +22,10 @@ __all__ = ["Folds", "Ladder", "NoRoomError", "Rung"]
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-BLOCK_HEIGHTS = (16, 4)
-"""Rows of a block, one after the other, where none were asked for. Below 4 a block is next to nothing."""
+LOW_BLOCK = 4
+"""Rows of a block where the smallest placement is still too large, and no height was asked for. It frees little: 14 of
+85 MiB at 256 residues, 27 of 297 at 512, 108 of 4,260 at 2,048 (ESMFold v1's widths, live bytes beside the weights).
+So it is no step before a smaller placement, which frees gigabytes, and no height between is worth a fold of its own."""
 
 
 class Folds(Protocol):
@@ -205,7 +207,7 @@ class Ladder:
                 self._refuse(rung.precision, record)
                 refusals.append(str(error))
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not (is_out_of_memory(error) or isinstance(error, WeightsLostError)):
                     raise
                 self._give_way(error, f"{record.id}: out of memory ({rung})")
                 too_high.append(rung)
@@ -235,8 +237,6 @@ class Ladder:
     def _rungs(self, record: Record, tried: Sequence[Rung]) -> Iterator[Rung]:
         """From where the run stands. Each is made when those before it have failed: a lower precision is loaded for it.
 
-        Low blocks are slow, and free little beside what a lower placement frees: there heights begin anew.
-
         tried: those that were, as they become known.
         """
         precisions = (None, *self._options.allow_precision)
@@ -244,29 +244,38 @@ class Ladder:
             if precision == precisions[-1] or not self._is_refused(precision, record):
                 yield from self._rungs_in(precision, record)
         if not tried:  # what worked for another record cannot be had any more
-            yield Rung(None, [self.top.placement, *self._below(None)][-1], self._heights(record)[-1])
+            yield self._lowest(None, [self.top.placement, *self._below(None)][-1], record)
 
     def _rungs_in(self, precision: str | None, record: Record) -> Iterator[Rung]:
+        """One in each placement, and low blocks in the last of those that can be had."""
+        last = None
         for placement in self._ways(precision, record):
-            for height in self._heights(record):
-                if (precision, placement) in self._not_to_be_had:
-                    break
-                rung = Rung(precision, placement, height)
-                if record.num_tokens < self._too_high.get(rung, math.inf):
-                    yield rung
-                if self._is_refused(precision, record):
-                    return
+            rung = Rung(precision, placement, self._options.chunk_size)
+            if self._may_fit(rung, record):
+                yield rung
+            if self._is_refused(precision, record):
+                return
+            if (precision, placement) not in self._not_to_be_had:
+                last = placement
+        if last is not None:
+            lowest = self._lowest(precision, last, record)
+            if lowest.chunk_size != self._options.chunk_size and self._may_fit(lowest, record):
+                yield lowest
+
+    def _lowest(self, precision: str | None, placement: str, record: Record) -> Rung:
+        """In the lowest blocks that the run may take."""
+        is_free = self._options.chunk_size is None and record.num_tokens > LOW_BLOCK
+        return Rung(precision, placement, LOW_BLOCK if is_free else self._options.chunk_size)
+
+    def _may_fit(self, rung: Rung, record: Record) -> bool:
+        known = (rung.precision, rung.placement) in self._not_to_be_had
+        return not known and record.num_tokens < self._too_high.get(rung, math.inf)
 
     def _refuse(self, precision: str | None, record: Record) -> None:
         self._refused[precision] = min(record.num_tokens, self._refused.get(precision, record.num_tokens))
 
     def _is_refused(self, precision: str | None, record: Record) -> bool:
         return record.num_tokens >= self._refused.get(precision, math.inf)
-
-    def _heights(self, record: Record) -> list[int | None]:
-        if self._options.chunk_size is not None:
-            return [self._options.chunk_size]
-        return [None, *(height for height in BLOCK_HEIGHTS if height < record.num_tokens)]
 
     def _ways(self, precision: str | None, record: Record) -> Iterator[str]:
         """The placements in which a record is tried in this precision."""
@@ -318,12 +327,7 @@ class Ladder:
             self._folder = self._loaded(rung.precision, placement, self._lengths[rung.precision])
             self._precision = rung.precision
         if self._folder.placement != rung.placement:
-            try:
-                self._folder.place(rung.placement)
-            except BaseException:
-                if not hasattr(self._folder, "placement"):  # nor could it be put back: it is no model any more
-                    self._folder = None
-                raise
+            self._folder.place(rung.placement)
         return self._folder
 
     def _enter(self, precision: str | None, length: int) -> None:
@@ -354,8 +358,8 @@ class Ladder:
         return self._load(self._options.model, **keywords)
 
     def _give_way(self, error: BaseException, what: str) -> None:
-        """Note an error. A model that failed while it was placed, within a fold, is given up."""
-        if self._folder is not None and not hasattr(self._folder, "placement"):
+        """Note an error. A model whose weights are lost is given up: the next attempt loads another."""
+        if isinstance(error, WeightsLostError):
             self._folder = None
         _log.warning("%s\n%s", what, traceback.format_exc().rstrip())
         self._last = type(error).__name__, first_line(error)

@@ -215,16 +215,20 @@ def failing(call: Callable[..., Any], faults: list[int]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("part", [0.0, 0.2, 0.6, 1.0])
-def test_run_goes_on_in_lower_blocks(model: Path, tmp_path: Path, part: float) -> None:
-    folder = lowmem_fold.load(str(model))
-    number = 1 + int(part * (requests_of(folder, 0) - 1))
-    line = run(model, tmp_path / "out", [number], "resident", [])
-    assert (line["attempts"], line["placement"], line["chunk_size"]) == (2, "resident", 4)
+def test_run_goes_on_in_low_blocks(model: Path, tmp_path: Path, part: float) -> None:
+    """Where no smaller placement is left."""
+    folder = lowmem_fold.load(str(model), placement="streamed")
+    states = folder.stem_states([RECORD])[0]
+    with FailingAllocator() as allocator:
+        folder.fold(RECORD, states=states, num_recycles=0)
+    number = 1 + int(part * (allocator.requests - 1))
+    line = run(model, tmp_path / "out", [number], "streamed", [])
+    assert (line["attempts"], line["placement"], line["chunk_size"]) == (2, "streamed", 4)
     expected = folder.fold(RECORD, num_recycles=0, chunk_size=4).to_pdb()
     assert (tmp_path / "out" / "one.pdb").read_text() == expected
 
 
-@pytest.mark.parametrize(("faults", "placement"), [(2, "staged"), (4, "streamed")], ids=["staged", "streamed"])
+@pytest.mark.parametrize(("faults", "placement"), [(1, "staged"), (2, "streamed")], ids=["staged", "streamed"])
 def test_run_goes_on_in_another_placement(model: Path, tmp_path: Path, faults: int, placement: str) -> None:
     folder = lowmem_fold.load(str(model))
     line = run(model, tmp_path / "out", list(range(200, 200 + faults)), "resident", [])

@@ -76,16 +76,3 @@ def test_host_capacity_agrees_with_the_page_count():
     host = capacity.host_capacity()
     assert host.total_bytes is not None and host.total_bytes <= 1.05 * capacity._pages_bytes()
     assert host.free_bytes is None or 0 < host.free_bytes <= host.total_bytes
-
-
-def test_container_limit_counts(monkeypatch, tmp_path):
-    (tmp_path / "meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 900 kB\n")
-    monkeypatch.setattr(capacity, "_MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(capacity, "_CGROUP", tmp_path)
-    assert capacity.host_capacity() == capacity.Capacity(1000 * 1024, 900 * 1024)
-    (tmp_path / "memory.max").write_text("max\n")
-    assert capacity.host_capacity().total_bytes == 1000 * 1024
-    (tmp_path / "memory.max").write_text("500000\n")
-    (tmp_path / "memory.current").write_text("300000\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 100000\n")
-    assert capacity.host_capacity() == capacity.Capacity(500_000, 300_000)

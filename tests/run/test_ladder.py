@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from lowmem_fold.errors import BudgetError, InputError, ModelError
+from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
 from lowmem_fold.run.ladder import Ladder, NoRoomError, Rung
 from lowmem_fold.run.options import RunOptions
 
@@ -32,35 +32,53 @@ def fold(ladder: Ladder, record):
 
 
 def test_rungs_are_tried_in_order_and_none_below_what_works(tmp_path) -> None:
-    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "streamed", 150, 16))
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "streamed", 150, 4))
     (record,) = make_records(150)
     rung, notes = fold(ladder_of(folder, allow_precision=("int8",)), record)
-    assert rung == Rung(None, "streamed", 16)
-    assert notes == {"placement": "streamed", "chunk_size": 16, "attempts": 8}
-    expected = [f"r0 fp32 {placement} {height}: no" for placement in ALL for height in (None, 16, 4)][:8]
-    expected[-1] = "r0 fp32 streamed 16"
+    assert rung == Rung(None, "streamed", 4)
+    assert notes == {"placement": "streamed", "chunk_size": 4, "attempts": 4}
+    expected = [*(f"r0 fp32 {placement} None: no" for placement in ALL), "r0 fp32 streamed 4"]
     assert [what for what in folder.tried if what.startswith("r0")] == expected
 
 
 def test_smallest_step_that_does_is_taken() -> None:
-    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "resident", 100, 16))
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "staged", 100))
     assert fold(ladder_of(folder), make_records(100)[0])[1] == {
-        "placement": "resident",
-        "chunk_size": 16,
+        "placement": "staged",
+        "chunk_size": None,
         "attempts": 2,
     }
 
 
-def test_placement_stays_and_block_height_does_not() -> None:
-    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "staged", 100, 4))
+def test_placement_stays_and_low_blocks_do_not() -> None:
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "streamed", 100, 4))
     ladder = ladder_of(folder)
     long, short, longer = make_records(100, 20, 101)
-    assert fold(ladder, long)[0] == Rung(None, "staged", 4)
-    assert fold(ladder, short)[0] == Rung(None, "staged", None)
+    assert fold(ladder, long)[1] == {"placement": "streamed", "chunk_size": 4, "attempts": 3}
+    assert fold(ladder, short)[0] == Rung(None, "streamed", None)
     folder.tried.clear()
-    assert fold(ladder, long)[1] == {"placement": "staged", "chunk_size": 4, "attempts": 1}  # it is known what it needs
-    assert folder.tried == ["r0 fp32 staged 4"]
-    assert fold(ladder, longer)[1] == {"placement": "streamed", "chunk_size": None, "attempts": 2}
+    assert fold(ladder, long)[1] == {
+        "placement": "streamed",
+        "chunk_size": 4,
+        "attempts": 1,
+    }  # it is known what it needs
+    assert folder.tried == ["r0 fp32 streamed 4"]
+    with pytest.raises(NoRoomError):
+        fold(ladder, longer)
+
+
+def test_low_blocks_are_tried_in_the_last_placement_that_there_is() -> None:
+    """Which is known only when those below it have failed."""
+    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "resident", 100, 4))
+    ladder, place = ladder_of(folder), folder.place
+
+    def refuse(placement: str) -> None:
+        if placement != "resident":
+            raise InputError("not here")
+        place(placement)
+
+    folder.place = refuse
+    assert fold(ladder, make_records(100)[0])[1] == {"placement": "resident", "chunk_size": 4, "attempts": 2}
 
 
 @pytest.mark.parametrize(("allowed", "worked"), [((), None), (("int8",), "int8"), (("int8", "int4"), "int8")], ids=str)
@@ -77,7 +95,7 @@ def test_lower_precision_only_if_allowed(allowed, worked) -> None:
             "placement": "resident",
             "chunk_size": None,
             "precision": worked,
-            "attempts": 4,
+            "attempts": 3,
         }
 
 
@@ -112,7 +130,7 @@ def test_record_that_fits_nowhere_leaves_the_others_where_they_were() -> None:
     huge, short = make_records(1000, 20)
     with pytest.raises(NoRoomError, match="MemoryError: 610 of 130") as caught:
         fold(ladder, huge)
-    assert (caught.value.attempts, caught.value.error_type) == (9, "MemoryError")
+    assert (caught.value.attempts, caught.value.error_type) == (4, "MemoryError")
     assert caught.value.rung == Rung(None, "streamed", 4)
     assert fold(ladder, short)[1] == {"placement": "resident", "chunk_size": None, "attempts": 1}
 
@@ -154,9 +172,7 @@ def test_model_that_could_not_be_placed_is_loaded_again_if_it_is_lost(lost) -> N
 
     def refuse(placement):
         if placement == "staged":
-            if lost:
-                del folder.placement
-            raise MemoryError("no room to load")
+            raise WeightsLostError("they are gone") if lost else MemoryError("no room to load")
         place(placement)
 
     folder.place = refuse
@@ -241,7 +257,7 @@ def test_what_was_refused_or_too_high_is_so_for_records_of_equal_length() -> Non
     first, second = make_records(60, 60)
     assert fold(ladder, first)[0] == fold(ladder, second)[0] == Rung("int8", "resident", None)
     assert [each["precision"] for each in folder.loads] == [None, "int8"]
-    folder = FakeFolder(placements=ALL, capacity=needed("fp32", "resident", 100, 16))
+    folder = FakeFolder(placements=("resident",), capacity=needed("fp32", "resident", 100, 4))
     ladder = ladder_of(folder)
     first, second = make_records(100, 100)
     assert [fold(ladder, record)[1]["attempts"] for record in (first, second)] == [2, 1]
@@ -281,8 +297,7 @@ def test_model_that_broke_while_it_placed_itself_is_loaded_again() -> None:
     class Fragile(FakeFolder):
         def fold(self, sequence, **options):
             if len(self.loads) == 1:
-                del self.placement
-                raise MemoryError
+                raise WeightsLostError("they are gone")
             return super().fold(sequence, **options)
 
     folder = Fragile(placements=ALL)
