@@ -1,6 +1,14 @@
 """Errors that a user can act on: the command line prints their text, without a traceback."""
 
-__all__ = ["BudgetError", "InputError", "LowmemFoldError", "ModelError", "WeightsLostError", "first_line"]
+__all__ = [
+    "BudgetError",
+    "DeviceFailedError",
+    "InputError",
+    "LowmemFoldError",
+    "ModelError",
+    "WeightsLostError",
+    "first_line",
+]
 
 
 class LowmemFoldError(Exception):
@@ -21,6 +29,10 @@ class ModelError(LowmemFoldError, RuntimeError):
 
 class WeightsLostError(ModelError):
     """The weights of a loaded model are gone: no more can be run with it, whatever is tried."""
+
+
+class DeviceFailedError(LowmemFoldError, RuntimeError):
+    """A CUDA device answers every call of this process with an error: a run stops, and resumes in another process."""
 
 
 def first_line(error: BaseException) -> str:

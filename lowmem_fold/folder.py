@@ -24,9 +24,10 @@ from .esmfold.tiles import Tiling
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
+from .memory.capacity import usable_bytes
 from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .packing import packed
-from .planning.budget import Budget, scarce_memory
+from .planning.budget import AMPLE_BYTES, Budget
 from .planning.plan import Planner
 from .precision import PARTS, Precision
 from .prediction import Prediction
@@ -77,7 +78,7 @@ def load(
     memory : str or int, optional
         What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. A fold
         that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of anonymous
-        memory, and planned alone. By default what is free, if the model does not fit into that with ease.
+        memory, and planned alone. By default what is free.
     host_memory : str or int, optional
         What weights that wait beside a device may take there; by default what is free.
     length : int, optional
@@ -96,19 +97,41 @@ def load(
     if placement is not None and placement not in PLACEMENTS:
         raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
-    if memory is None and placement is None:
-        weight_bytes = inventory(planned_model(checkpoint, resolved))["total"]["bytes"]
-        memory = scarce_memory(weight_bytes, length or SHORT, target)
-    budget = None
-    if memory is not None:
-        planner = Planner(memory, model, asked, str(target), placement, host_memory, num_recycles=3)
-        budget = Budget(planner, target, parse_memory(memory))
-        placement = budget.placement(length or SHORT)
-    placement = placement or PLACEMENTS[0]
     release_memory()  # what a model before this one has left in the allocator's cache is free for this one
+    budget = _budget(checkpoint, model, asked, resolved, target, placement, memory, host_memory)
+    placement = (placement or PLACEMENTS[0]) if budget is None else budget.placement(length or SHORT)
     with nullcontext() if budget is None else budget.enforced():
         weights = placed_model(checkpoint, resolved, target, placement, host_bytes)
     return Folder(weights, checkpoint, asked, budget)
+
+
+def _budget(
+    checkpoint: Checkpoint,
+    model: str,
+    asked: Precision,
+    resolved: Precision,
+    device: torch.device,
+    placement: str | None,
+    memory: str | int | None,
+    host_memory: str | int | None,
+) -> Budget | None:
+    """Return the budget that the model has to keep to: what it is given, else what the device has left.
+
+    There is none only where the system does not say what that is. Whether there is one depends on the machine, never on
+    which record comes first.
+    """
+    size = usable_bytes(device) if memory is None else parse_memory(memory)
+    if size is None:
+        return None
+    held = torch.cuda.memory_allocated(device) if memory is None and device.type == "cuda" else 0
+
+    def planner() -> Planner:
+        return Planner(size, model, asked, str(device), placement, host_memory, num_recycles=3)
+
+    def weight_bytes() -> int:
+        return int(inventory(planned_model(checkpoint, resolved))["total"]["bytes"])
+
+    return Budget(size, device, planner, weight_bytes, placement, int(held))
 
 
 def placed_model(
@@ -245,15 +268,25 @@ class Folder:
         return states
 
     def _stem_windows(self, inputs: Sequence[FoldInput]) -> tuple[int, list[list[FoldInput]]]:
-        """Residues that are computed together, and the records for which each layer comes once: all of them, or, with a
-        budget, as many as have room for their states beside the longest."""
+        """Residues that are computed together, and the records for which each layer comes once: as many as have room
+        for their states beside the longest; all of them where the system does not say what room there is."""
         if self._budget is None:
             return GROUP_RESIDUES, [list(inputs)]
         longest = max(inputs, key=lambda given: len(given.aatype))
+        length = len(longest.aatype)
         self._keep_within_budget([longest])
         state_bytes = 2 * 4 * self.model.config.hidden_size  # of a residue: in a layer, and the mixed ones so far
-        room = len(longest.aatype) + self._budget.spare_bytes(self.placement) // state_bytes
-        return len(longest.aatype), packed(inputs, lambda given: len(given.aatype), room)
+        if self._budget.is_ample(length):
+            return GROUP_RESIDUES, packed(inputs, lambda given: len(given.aatype), AMPLE_BYTES // state_bytes)
+        room = length + self._budget.spare_bytes(self.placement) // state_bytes
+        return length, packed(inputs, lambda given: len(given.aatype), room)
+
+    def planned_placement(self, length: int) -> str | None:
+        """Return the fastest placement that a record of so many residues, linkers included, is planned to fit in.
+
+        None if it fits in none. Where the system does not say what memory there is, the present one.
+        """
+        return self.placement if self._budget is None else self._budget.planned_placement(length)
 
     @contextmanager
     def _limited(self) -> Iterator[None]:

@@ -15,15 +15,16 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from .errors import BudgetError, LowmemFoldError
+from .errors import DeviceFailedError, LowmemFoldError
 from .log import logging_to
 from .memory.budget import parse_memory
-from .memory.exhaustion import capacity_text, is_out_of_memory, others_text, release_memory
+from .memory.exhaustion import capacity_text, check_device, is_out_of_memory, others_text, release_memory
 from .memory.limit import enforced
 from .memory.meters import peak_meter
-from .run.batches import WINDOW_TOKENS, longest_tokens, next_window, plan_batches
+from .run.batches import WINDOW_TOKENS, next_window, plan_batches
 from .run.budget import smallest_budget_text
 from .run.checks import check_output, check_unlocked
+from .run.classes import sort_by_placement
 from .run.ladder import Folds, Ladder, NoRoomError, Rung
 from .run.options import RunOptions, differing_settings, known_settings, result_settings
 from .run.output import LOG, STEM, OutputFolder
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "fold_records"]
 
 _log = logging.getLogger(__name__)
-_TRIALS = 8
-"""Lengths for which the weights are placed, before the shortest record's."""
 
 
 @dataclass
@@ -111,6 +110,8 @@ def fold_records(
         If the model cannot be loaded.
     OSError
         If a result cannot be written, as on a full disk. What was written stays sound.
+    DeviceFailedError
+        If the CUDA device no longer answers. What was written stays sound.
     """
     options = options or RunOptions()
     output = OutputFolder(out)
@@ -127,7 +128,8 @@ def fold_records(
     progress = progress or SilentProgress()
     progress.loading(options.model)
     with _budget(options):
-        ladder = _ladder(load or _default_load(), options, todo)
+        # Loaded for the shortest: the model places its weights anew when a longer record needs that.
+        ladder = Ladder(load or _default_load(), options, min(record.num_tokens for record in todo))
         model = ladder.model().describe()
         settings = result_settings(options, model)
         check_output(output, records, options, settings)
@@ -168,14 +170,15 @@ class _Run:
         _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), dict(settings))
         self._progress.start(todo, self._options.num_recycles + 1)
         _log.info("memory: %s", capacity_text(self._device))
-        batches = deque(plan_batches(todo, self._options.max_tokens_per_batch))
+        planned = plan_batches(todo, self._options.max_tokens_per_batch)
+        batches = deque(sort_by_placement(planned, self._ladder.model().planned_placement))
         try:
             while batches:
                 self._fold_window(next_window(batches, WINDOW_TOKENS if self._two_phases else 0))
         except KeyboardInterrupt as stop:
             _log.info("stopped by %s with %d of %d folded", stop or "Ctrl-C", len(self._summary.folded), len(todo))
             raise
-        except OSError as error:
+        except (OSError, DeviceFailedError) as error:
             _log.error("stopped: %s", error)
             raise
         finally:
@@ -224,6 +227,7 @@ class _Run:
                 ladder = predicted, {**self._ladder.top.notes, "attempts": 1}
         except Exception as error:
             _log.error("%s failed\n%s", ", ".join(record.id for record in batch), traceback.format_exc().rstrip())
+            check_device(self._device)
             failure = self._failure(batch, error)
         else:
             (predictions, measured), notes = ladder
@@ -312,19 +316,6 @@ def _likely_unfinished(output: OutputFolder, records: Sequence[Record], options:
     if stored.get("model") != options.model or differing_settings(stored, known):
         return records
     return output.unfinished(records, options, stored)
-
-
-def _ladder(load: Callable[..., Folds], options: RunOptions, records: Sequence[Record]) -> Ladder:
-    """With room for the longest record; where the budget has none for that, for one of the longer that it has room for:
-    the others are tried all the same."""
-    longest = longest_tokens(plan_batches(records, options.max_tokens_per_batch))
-    lengths = sorted({record.num_tokens for record in records}, reverse=True)
-    for length in (longest, *lengths[:: max(1, len(lengths) // _TRIALS)]):
-        try:
-            return Ladder(load, options, length)
-        except BudgetError as error:
-            _log.info("no room for %d residues: %s", length, error)
-    return Ladder(load, options, lengths[-1])
 
 
 def _budget(options: RunOptions) -> AbstractContextManager[None]:

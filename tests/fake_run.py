@@ -113,6 +113,9 @@ class FakeFolder:
         self._take(needed(self.precision, placement), f"{self.precision} {placement}")
         self.placement = placement
 
+    def planned_placement(self, length: int) -> str | None:
+        return self.placement
+
     def stem_states(self, sequences: Sequence[Record], *, progress: Callable[[float], None]) -> list[np.ndarray]:
         self._before_stem(sequences)
         self.stem.append([record.id for record in sequences])

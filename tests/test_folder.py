@@ -18,8 +18,6 @@ from lowmem_fold.esmfold import trunk as trunk_module
 from lowmem_fold.esmfold.engine import fold_batch
 from lowmem_fold.esmfold.storage import PairStorage
 from lowmem_fold.folder import Folder
-from lowmem_fold.memory.capacity import Capacity
-from lowmem_fold.planning import budget as budget_module
 from lowmem_fold.sequences import parse_sequence, tokenize
 from tests.models import small_model
 
@@ -224,18 +222,30 @@ def test_records_of_a_batch_count_together(model_folder: Path) -> None:
         loaded.fold_batch(["MKTAY" * 30] * 2, num_recycles=0)
 
 
-def test_without_a_budget_scarce_memory_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = needed("demo", 16)["streamed"]
-    monkeypatch.setattr(budget_module, "host_capacity", lambda: Capacity(2**40, free))
+def test_what_is_free_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = needed("demo", 16)
+    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: free["streamed"])
     assert lf.load("demo", device="cpu", length=16).placement == "streamed"
-    assert lf.load("demo", device="cpu", placement="resident").placement == "resident"
+    with pytest.raises(lf.InputError, match=r"fp32 does not fit .*resident needs"):
+        lf.load("demo", device="cpu", placement="resident")
+
+
+def test_a_budget_does_not_depend_on_the_first_length(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaded for a short record with plenty of room, a model refuses the long one for which there is none."""
+    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: 2 * 2**30)
+    loaded = lf.load(str(model_folder), device="cpu")
+    assert loaded.fold("MKTAYIAKQR", num_recycles=0) and loaded.planned_placement(10) == "resident"
+    assert loaded.planned_placement(9000) is None
+    with pytest.raises(lf.InputError, match=r"does not fit in 2.00 GiB.*GiB would do for 9,000 residues"):
+        loaded.fold("M" * 9000, num_recycles=0)
 
 
 @pytest.mark.parametrize("free", [2**40, None], ids=["plenty", "not-told"])
 def test_with_plenty_nothing_is_planned(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_module, "host_capacity", lambda: Capacity(free, free))
+    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: free)
     monkeypatch.setattr(folder_module, "Planner", None)
-    assert lf.load("demo", device="cpu", length=16).placement == "resident"
+    loaded = lf.load("demo", device="cpu", length=16)
+    assert loaded.placement == loaded.planned_placement(20) == "resident"
 
 
 def test_the_stem_takes_as_many_records_as_a_budget_has_room_for(model_folder: Path, folder: Folder) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError, LowmemFoldError, WeightsLostError, first_line
-from ..memory.exhaustion import is_out_of_memory, others_text, release_memory
+from ..memory.exhaustion import check_device, is_out_of_memory, others_text, release_memory
 from .room import Room
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def run_batches(
     ------
     BudgetError
         A single sequence has no room in any placement, and there is no `failed`.
+    DeviceFailedError
+        The CUDA device no longer answers.
     WeightsLostError
         The model was given up for another placement, and could not be loaded again.
     """
@@ -76,6 +78,7 @@ def run_batches(
         if error is None:
             continue
         release_memory()
+        check_device(str(backbone.device))
         _log.debug("a batch of %d failed\n%s", len(batch), trace)
         short = is_out_of_memory(error)
         if len(batch) > 1:

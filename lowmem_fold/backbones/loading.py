@@ -12,7 +12,8 @@ from ..devices import find_device
 from ..errors import InputError
 from ..loader import linear_names
 from ..memory.budget import parse_memory
-from ..memory.capacity import cuda_capacity, host_capacity
+from ..memory.capacity import usable_bytes
+from ..memory.exhaustion import release_memory
 from ..precision import PARTS, Part, Precision, parse_precision, stem_alone
 from ..quantization.registry import unavailable
 from .attention import chosen_attention
@@ -60,6 +61,7 @@ def load_backbone(
         If the device is not there, or precision, placement or attention cannot be had, or nothing fits.
     """
     blueprint = make_blueprint(model, precision, memory, device, attention)
+    release_memory()  # what a model before this one has left in the allocator's cache is free for this one
     if placement is not None:
         blueprint.check_placement(placement)
     else:
@@ -114,8 +116,5 @@ def _globs_elsewhere(checkpoint: Checkpoint, family: Family) -> list[str]:
 def _scarce_bytes(blueprint: Blueprint) -> int | None:
     """What is free on the device, if the model might not fit into half of it; None where there is plenty, or the system
     does not say: a plan takes a second, and most models fit."""
-    target = blueprint.device
-    if target.type == "mps":
-        return None
-    free = (cuda_capacity(target.index) if target.type == "cuda" else host_capacity()).free_bytes
+    free = usable_bytes(blueprint.device)
     return free if free is not None and 2 * blueprint.weight_bytes["resident"] > free else None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..backbones.pooling import POOLS
 from ..backbones.recipe import LONG, make_recipe
 from ..backbones.stores import ENDINGS, check_ending
-from ..errors import InputError, WeightsLostError
+from ..errors import DeviceFailedError, InputError, WeightsLostError
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stop:
         _tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
-    except (OSError, WeightsLostError) as error:
+    except (OSError, WeightsLostError, DeviceFailedError) as error:
         _tell(f"error: {error}. What is finished is sound; run the same command again to go on")
         return SOME_FAILED
     _report(summary, len(found), arguments.output)

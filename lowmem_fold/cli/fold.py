@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import DeviceFailedError, InputError
 from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
 from .main import OK, SOME_FAILED
 
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stop:
         _tell(f"stopped by {stop}; {_how_to_go_on(options)}")
         return stop.exit_code
-    except OSError as error:
+    except (OSError, DeviceFailedError) as error:
         _tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
         return SOME_FAILED
     _report(summary, len(records), Path(arguments.output))

@@ -6,10 +6,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .control_groups import group_limits
 
-__all__ = ["Capacity", "cuda_capacity", "host_capacity"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Capacity", "cuda_capacity", "host_capacity", "usable_bytes"]
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -58,6 +62,27 @@ def cuda_capacity(index: int | None) -> Capacity:
 
     free, total = torch.cuda.mem_get_info(torch.cuda.current_device() if index is None else index)
     return Capacity(int(total), int(free))
+
+
+def usable_bytes(device: torch.device) -> int | None:
+    """Return what a model may take of a device, as a budget counts it; None where the system does not say.
+
+    On CUDA a budget holds CUDA's context too: to what the driver calls free comes the context of this process, which
+    asking has made, and what torch's allocator keeps in its cache, which is given back before a model is loaded. What
+    other tensors of this process hold is not usable.
+    """
+    if device.type == "mps":
+        return None
+    if device.type != "cuda":
+        return host_capacity().free_bytes
+    import torch
+
+    from .limit import CUDA_CONTEXT_BYTES
+
+    index = torch.cuda.current_device() if device.index is None else device.index
+    free = cuda_capacity(index).free_bytes or 0
+    cached = torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index)
+    return free + int(cached) + CUDA_CONTEXT_BYTES
 
 
 def _meminfo(name: str) -> int | None:

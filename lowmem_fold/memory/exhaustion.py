@@ -7,14 +7,14 @@ import sys
 import traceback
 from contextlib import suppress
 
-from ..errors import first_line
+from ..errors import DeviceFailedError, first_line
 from .budget import format_memory
 from .capacity import cuda_capacity, host_capacity
 from .limit import CUDA_CONTEXT_BYTES
 
 __all__ = [
     "capacity_text",
-    "device_failure",
+    "check_device",
     "forget_frames",
     "is_out_of_memory",
     "others_text",
@@ -38,20 +38,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _MEANS_OUT_OF_MEMORY)
 
 
-def device_failure(device: str) -> str | None:
-    """Return what a CUDA device answers that an error has left unusable; None if it still works.
+def check_device(device: str) -> None:
+    """Raise DeviceFailedError if an error has left a CUDA device unusable for this process.
 
-    After such an error (an illegal access, a failed assertion, a card that fell off the bus) every call of the process
-    fails until it ends, whatever it is asked for.
+    After such an error (an illegal access, a failed assertion, a card that fell off the bus) every call fails until the
+    process ends, whatever it is asked for: no later record could be folded.
     """
     torch = sys.modules.get("torch")
     if torch is None or not device.startswith("cuda"):
-        return None
+        return
     try:
         torch.cuda.synchronize(device)
     except RuntimeError as error:
-        return first_line(error)
-    return None
+        raise DeviceFailedError(f"{device} no longer works in this process ({first_line(error)})") from error
 
 
 def forget_frames(error: BaseException) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..devices import device_here, named_device
 from ..errors import InputError
 from ..memory.budget import format_memory, parse_memory
-from ..memory.capacity import cuda_capacity, host_capacity
+from ..memory.capacity import host_capacity, usable_bytes
 from ..precision import PRESETS, Precision, parse_precision
 from ..run.options import DEFAULT_MODEL, RunOptions
 from .calibration import cached
@@ -215,6 +215,10 @@ class Planner:
             () if chosen else tuple(self._alternatives(length, found)),
         )
 
+    def chosen(self, length: int) -> Plan | None:
+        """Return the fastest plan of the precision asked for that fits; None if none does."""
+        return next((plan for plan in self._weighed(length, [self.precision]) if self._fits(plan)), None)
+
     def _weighed(self, length: int, precisions: Iterable[str]) -> list[Plan]:
         facts = self._source.at(length, list(precisions))
         return [
@@ -322,14 +326,14 @@ class Planner:
 
 
 def _free_bytes(device: str) -> int | None:
-    if not device.startswith("cuda"):
+    if not device.startswith("cuda"):  # torch, which takes seconds, is not needed
         return host_capacity().free_bytes
     import torch
 
-    index, count = torch.device(device).index, torch.cuda.device_count()
-    if (index or 0) >= count:
+    target, count = torch.device(device), torch.cuda.device_count()
+    if (target.index or 0) >= count:
         raise InputError(f"device {device} is not here: this machine has {count}. Give --memory to plan for another")
-    return cuda_capacity(index).free_bytes
+    return usable_bytes(target)
 
 
 def _with_half_pair(precision: str) -> str:

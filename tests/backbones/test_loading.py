@@ -22,8 +22,9 @@ from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.checkpoint import find_checkpoint, find_model
 from lowmem_fold.cli.main import main
 from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
-from lowmem_fold.memory.capacity import Capacity
-from lowmem_fold.planning import budget, plan
+from lowmem_fold.memory import capacity
+from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
+from lowmem_fold.planning import plan
 from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.stored import StoredLinear
@@ -281,7 +282,7 @@ def test_free_memory_is_a_budget_where_it_is_scarce(monkeypatch) -> None:
     needed = backbone.describe()["weights"]["total"]["bytes"] + backbone.peak_bytes(1, 512)
     monkeypatch.setattr("lowmem_fold.backbones.blueprint.reserve_bytes", lambda device, size: 0)
     for free, placement in ((None, "resident"), (needed, "resident"), (needed - 1, "streamed")):
-        monkeypatch.setattr(loading, "host_capacity", lambda free=free: Capacity(free, free))
+        monkeypatch.setattr(loading, "usable_bytes", lambda device, free=free: free)
         assert load_backbone("demo", device="cpu").placement == placement
 
 
@@ -295,10 +296,11 @@ def test_cuda_without_a_number_is_the_current_device_everywhere(monkeypatch) -> 
     for name, left in (("cuda", 10**6), ("cuda:0", 10**9), ("cuda:1", 10**6)):
         device = torch.device(name)
         weights = SimpleNamespace(device=device, weight_bytes={"resident": 10**9})
-        assert loading._scarce_bytes(weights) == left
+        usable = left + CUDA_CONTEXT_BYTES
+        assert capacity.usable_bytes(device) == usable
+        assert loading._scarce_bytes(weights) == usable
         assert room._room_bytes(SimpleNamespace(device=device, room_bytes=None)) == int(0.9 * left)
-        assert budget.scarce_memory(10**9, 10, device) == left
-        assert plan._free_bytes(name) == left
+        assert plan._free_bytes(name) == usable
 
 
 # --- what is refused
