@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -100,11 +100,12 @@ def save_quantized(
     entries = [entry for name, module, held in weight_tensors(model) for entry in _stored_entries(name, module, held)]
     frequencies = ((name, buffer) for name, buffer in _computed_buffers(model) if name.endswith("inv_freq"))
     entries += [_entry("", name, buffer) for name, buffer in frequencies]  # as they came: they may have been rounded
-    entries += _other_entries(model, source)
+    others = list(_other_entries(model, source))
+    entries += others
     texts = {
         "config.json": _config_text(source, {WEIGHTS_KEY: STORED_MARK}),
         POLICY_FILE: json.dumps(policy, indent=1) + "\n",
-        "README.md": _card(source, precision, found),
+        "README.md": _card(source, precision, found, others),
     }
     _write_folder(Path(folder), source, entries, texts)
     return found
@@ -194,21 +195,17 @@ def _scratch_folder(folder: Path) -> Iterator[Path]:
     scratch = folder.parent / f".{folder.name}{_PARTIAL}"
     if scratch.is_symlink():
         raise InputError(f"{scratch} is a link; the folder is made there first: remove the link")
-    scratch.mkdir(exist_ok=True)
-    try:
-        with FolderLock(scratch):
-            _remove_model(scratch)
-            try:
-                yield scratch
-            finally:
-                _remove_model(scratch)
-    finally:
-        with suppress(OSError):  # another run holds it
-            scratch.rmdir()
-
-
-def _remove_model(scratch: Path) -> None:
-    shutil.rmtree(scratch / "model", ignore_errors=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)  # a signal may come before it is locked
+        scratch.mkdir(exist_ok=True)
+        try:
+            stack.enter_context(FolderLock(scratch))
+        except InputError:  # it is another run's
+            stack.pop_all()
+            raise
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        shutil.rmtree(scratch / "model", ignore_errors=True)
+        yield scratch
 
 
 def _remove_abandoned(parent: Path) -> None:
@@ -248,7 +245,7 @@ def _bytes(tensor: Tensor) -> memoryview:
     return memoryview(plain.view(torch.uint8).numpy()) if plain.numel() else memoryview(b"")
 
 
-def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]) -> str:
+def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping], others: Sequence[Entry]) -> str:
     rows = [
         f"| {part} | {', '.join(about['formats'])} | {about['weights']:,} | {about['bytes']:,} "
         f"| {about['bits_per_weight']:.2f} |"
@@ -269,8 +266,17 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
             "|---|---|---|---|---|",
             *rows,
             "",
+            *_others_text(others),
         ]
     )
+
+
+def _others_text(others: Sequence[Entry]) -> list[str]:
+    """Lines of the card on what is copied as it is; none where nothing is."""
+    if not others:
+        return []
+    size = sum(entry.nbytes for entry in others)
+    return [f"Beside these: {len(others)} tensors for other tasks, as they were in the source ({size:,} bytes).", ""]
 
 
 def _dequantized_card(source: Checkpoint) -> str:

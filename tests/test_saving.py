@@ -261,6 +261,7 @@ def test_heads_that_are_not_used_here_are_kept(tmp_path: Path, case: str) -> Non
         pieces(tmp_path / "source", T5_PIECES)
     quantized, plain = tmp_path / "quantized", tmp_path / "plain"
     assert main(["quantize", "-m", str(tmp_path / "source"), "--precision", "bf16", "-o", str(quantized)]) == 0
+    assert "tensors for other tasks" in (quantized / "README.md").read_text()
     assert main(["quantize", "-m", str(quantized), "--dequantize", "-o", str(plain)]) == 0
     found, info = type(model).from_pretrained(plain, output_loading_info=True)
     assert not any(info.values()), info
@@ -319,4 +320,16 @@ def test_a_stopped_run_says_so_and_leaves_nothing(
     monkeypatch.setattr(saving, "write_safetensors", stop)
     assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == code
     assert f"stopped by {name}; nothing is left of {tmp_path / 'out'}" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_run_that_is_stopped_as_it_begins_leaves_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(lock: FolderLock) -> None:
+        (tmp_path / ".out.lowmem_fold.partial" / ".lowmem_fold.lock").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(FolderLock, "__enter__", stop)
+    assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == 143
     assert os.listdir(tmp_path) == []

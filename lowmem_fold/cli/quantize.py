@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals():
             _write(arguments, out)
     except Stopped as stop:
-        print(f"{PROGRAM}: stopped by {stop}; nothing is left of {out}", file=sys.stderr)
+        state = f"{out} is whole" if out.exists() else f"nothing is left of {out}"
+        print(f"{PROGRAM}: stopped by {stop}; {state}", file=sys.stderr)
         return stop.exit_code
     return OK
 
