@@ -35,6 +35,7 @@ STORED_MARK = (
     "the weights are stored by `lowmem-fold quantize` and read by `lowmem_fold.load` and `load_backbone`;"
     " `lowmem-fold quantize --dequantize` unpacks them for stock transformers"
 )
+_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,11 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ModelError(
             f"{path}: {WEIGHTS_KEY} is {named!r}, and only model.safetensors, or the shards of its index, are read:"
             " rename the file, and take the entry out"
+        )
+    if (checkpoint.path / _ADAPTER).exists():
+        raise ModelError(
+            f"{checkpoint.path} holds an adapter beside the weights ({_ADAPTER}), which stock transformers would apply,"
+            f" and lowmem_fold does not: merge it into the weights (`merge_and_unload` of peft), or remove {_ADAPTER}"
         )
     chosen_files(checkpoint.path)
 

@@ -204,6 +204,12 @@ def test_only_what_is_read_is_fetched(broken: Path, monkeypatch: pytest.MonkeyPa
     assert set(fetched) == {"config.json", "vocab.txt", "model.safetensors", "tokenizer.json"}
 
 
+def test_an_adapter_beside_the_weights_is_refused(broken: Path) -> None:
+    """Stock transformers applies it where peft is installed: folds without it would pass for those with it."""
+    (broken / "adapter_config.json").write_text("{}")
+    assert "an adapter beside the weights (adapter_config.json)" in refusal(broken)
+
+
 def test_weights_of_another_name_are_refused(broken: Path) -> None:
     """Stock transformers would read the file that the configuration names."""
     config = json.loads((broken / "config.json").read_text())
