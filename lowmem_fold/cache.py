@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -35,25 +36,33 @@ def _platform_folder() -> Path:
 
 
 def read_json(name: str) -> Any:
-    """What `write_json` wrote under this name; None where there is nothing, or nothing that can be read."""
+    """Return what `write_json` wrote under this name; None where there is nothing, or it was damaged or changed."""
     try:
-        return json.loads((cache_folder() / f"{name}.json").read_text(encoding="utf-8"))
+        kept = json.loads((cache_folder() / f"{name}.json").read_text(encoding="utf-8"))
+        if kept["sha256"] != _checksum(kept["value"]):
+            raise ValueError("it is not what was written")
+        return kept["value"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RuntimeError) as error:  # a ValueError is also what is no UTF-8 or no JSON
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:  # a ValueError: also no UTF-8, no JSON
         _log.debug("%s.json in the cache counts as absent: %s", name, error)
         return None
 
 
 def write_json(name: str, value: Any) -> None:
-    """Keep a JSON-able value under a name that can be a file's: whole, or not at all.
+    """Keep a JSON-able value under a name that can be a file's, with its checksum: whole, or not at all.
 
     A folder that cannot be made or written is no error: nothing is kept then.
     """
-    text = json.dumps(value, indent=1)
+    text = json.dumps({"sha256": _checksum(value), "value": value}, indent=1)
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         write_text_atomic(folder / f"{name}.json", text)
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
         _log.debug("%s.json is not cached: %s", name, error)
+
+
+def _checksum(value: Any) -> str:
+    """Of the value as JSON, which is the same of what JSON makes of it: a changed digit would be a plan of its own."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

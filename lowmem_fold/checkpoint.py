@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError, ModelError, first_line
+from .file_digest import file_digest
 from .precision import PARTS, Precision, parse_precision
+from .weight_files import chosen_files, chosen_patterns
 
-__all__ = ["POLICY_FILE", "POLICY_VERSION", "Checkpoint", "find_checkpoint", "find_model"]
+__all__ = [
+    "POLICY_FILE",
+    "POLICY_VERSION",
+    "STORED_MARK",
+    "WEIGHTS_KEY",
+    "Checkpoint",
+    "find_checkpoint",
+    "find_model",
+]
 
 #: Beside the configuration of a folder that holds weights in quantized form: how they are stored.
 POLICY_FILE = "precision.json"
 POLICY_VERSION = 1
 
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
-_SAMPLE_BYTES = 2**20
+#: The key of config.json by which stock transformers is told another name than `model.safetensors`.
+WEIGHTS_KEY = "transformers_weights"
+#: Its value in a folder of quantized weights. It is not a file name that stock transformers takes, which therefore
+#: refuses the folder with this text. (A `quantization_config` of an unknown method only makes it warn, and go on.)
+STORED_MARK = (
+    "the weights are stored by `lowmem-fold quantize` and read by `lowmem_fold.load` and `load_backbone`;"
+    " `lowmem-fold quantize --dequantize` unpacks them for stock transformers"
+)
+_ADAPTER = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -40,17 +57,33 @@ class Checkpoint:
         return config.get("model_type") == "esm" and bool(config.get("is_folding_model"))
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that differ between models: a hash of the configuration, and of each weight file's
-        name, size, first and last MiB (a published model of 8 GB is not read twice)."""
-        digest = hashlib.sha256((self.path / "config.json").read_bytes())
-        for file in self.weight_files():
-            size = file.stat().st_size
-            digest.update(f"{file.name} {size}".encode())
-            with file.open("rb") as stream:
-                digest.update(stream.read(_SAMPLE_BYTES))
-                stream.seek(max(0, size - _SAMPLE_BYTES))
-                digest.update(stream.read())
+        """Return 16 hexadecimal digits that differ between models: a hash of all that is read of them.
+
+        That is the configuration, the vocabulary if there is one, and the files of weights that loading reads, each
+        from its first to its last byte: a fine-tuned model may differ from another in one tensor alone. A file of
+        gigabytes is read for it once, and its hash kept (`file_digest`).
+
+        Raises
+        ------
+        ModelError
+            A file is missing or cannot be read.
+        """
+        digest = hashlib.sha256()
+        for file in self._files_read():
+            try:
+                digest.update(f"{file.name} {file_digest(file)}\n".encode())
+            except OSError as error:
+                raise ModelError(f"{file} cannot be read ({first_line(error)})") from error
         return digest.hexdigest()[:16]
+
+    def _files_read(self) -> Iterator[Path]:
+        from .backbones.families.vocabulary import vocabulary_file
+
+        yield self.path / "config.json"
+        vocabulary = vocabulary_file(self.path)
+        if vocabulary is not None:
+            yield vocabulary
+        yield from chosen_files(self.path)
 
     def policy(self) -> Precision | None:
         """How the weights are stored, if `lowmem-fold quantize` has written them; None of an ordinary model.
@@ -86,18 +119,11 @@ class Checkpoint:
         return asked
 
     def is_complete(self) -> bool:
-        """Whether weights are there, and every shard that an index names: a broken download may have left some."""
-        files = self.weight_files()
+        """Whether all files of weights that would be read are there: a broken download may have left some."""
         try:
-            indices = [json.loads(file.read_text()) for file in files if file.suffix == ".json"]
-            shards = {name for index in indices for name in index["weight_map"].values()}
-        except (ValueError, KeyError, TypeError, AttributeError):  # an index that was cut short
+            return bool(chosen_files(self.path))
+        except ModelError:
             return False
-        return bool(files) and all((self.path / name).exists() for name in shards)
-
-    def weight_files(self) -> list[Path]:
-        """Files of weights, and of their index where there are several."""
-        return sorted({file for pattern in _WEIGHTS for file in self.path.glob(pattern)})
 
 
 def _stored_form(precision: Precision) -> tuple:
@@ -163,9 +189,10 @@ def _from_hub(model: str) -> Path:
         pass
     try:
         files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
-        safe = any(file.endswith(".safetensors") for file in files)
-        weights = "*.safetensors" if safe else "pytorch_model*.bin"
-        return Path(snapshot_download(model, allow_patterns=["*.json", "*.txt", "spiece.model", weights]))
+        weights = chosen_patterns(files)
+        others = [file for file in files if file.endswith(".index.json") and file not in weights]
+        wanted = ["*.json", "*.txt", "spiece.model", *weights]
+        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=others))
     except Exception as error:  # the hub's client raises its own errors, those of its HTTP library, and the system's
         raise ModelError(_unreachable(model, error)) from None
 
@@ -188,8 +215,18 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ModelError(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise ModelError(f"{path} holds no configuration, but a {type(config).__name__}")
-    if not checkpoint.weight_files():
-        raise ModelError(f"{checkpoint.path} holds no weights (model.safetensors or pytorch_model.bin)")
+    named = config.get(WEIGHTS_KEY)
+    if str(named).endswith((".safetensors", ".json")) and named != "model.safetensors":
+        raise ModelError(
+            f"{path}: {WEIGHTS_KEY} is {named!r}, and only model.safetensors, or the shards of its index, are read:"
+            " rename the file, and take the entry out"
+        )
+    if (checkpoint.path / _ADAPTER).exists():
+        raise ModelError(
+            f"{checkpoint.path} holds an adapter beside the weights ({_ADAPTER}), which stock transformers would apply,"
+            f" and lowmem_fold does not: merge it into the weights (`merge_and_unload` of peft), or remove {_ADAPTER}"
+        )
+    chosen_files(checkpoint.path)
 
 
 def _check_folding(checkpoint: Checkpoint) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .architecture import ESMFOLD, Architecture
+from .architecture import ESMFOLD, Architecture, architecture_of
 from .checkpoint import Checkpoint
 from .errors import InputError, ModelError, first_line
 from .memory.heap import large_blocks_returned
@@ -30,6 +30,7 @@ __all__ = [
     "linear_names",
     "load_model",
     "opened_files",
+    "other_tensors",
     "planned_model",
     "quiet_transformers",
 ]
@@ -204,6 +205,21 @@ def opened_files(checkpoint: Checkpoint, architecture: Architecture, model: nn.M
     return WeightFiles(
         checkpoint.path, lambda name: f"{base}.{name}" if name.partition(".")[0] in children else name, same
     )
+
+
+def other_tensors(checkpoint: Checkpoint, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the files that a loaded model does not use, such as heads for other tasks, by their names.
+
+    They are views of the files. What is computed anew is left out.
+    """
+    files = opened_files(checkpoint, architecture_of(model), model)
+    used = set(model.state_dict())
+    for name, module in model.named_modules():
+        if isinstance(module, StoredLinear):
+            used |= {f"{name}.weight", *(f"{name}.{key}" for key, _ in module.named_buffers(recurse=False))}
+    for name in files:
+        if name not in used and not name.endswith(_COMPUTED):
+            yield name, files.get(name)
 
 
 def _wanted(name: str, module: nn.Module, precision: Precision, architecture: Architecture) -> Part | torch.dtype:

@@ -1,6 +1,7 @@
 """Writing a model: in the form it is stored in, or unpacked again in Hugging Face layout.
 
-A folder appears whole, under its name, or not at all.
+A folder appears whole, under its name, or not at all. It is made in a hidden folder beside it, under a lock; what a
+killed run left there is removed by the next one that writes beside it.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .checkpoint import POLICY_FILE, POLICY_VERSION, Checkpoint
-from .errors import InputError
+from .checkpoint import POLICY_FILE, POLICY_VERSION, STORED_MARK, WEIGHTS_KEY, Checkpoint
+from .errors import InputError, ModelError
 from .inventory import inventory, weight_tensors
+from .loader import other_tensors
 from .precision import Precision
 from .quantization.formats import DTYPES, FORMATS
 from .quantization.stored import StoredLinear
+from .run.lock import FolderLock
 from .versions import environment_versions
 
 if TYPE_CHECKING:
@@ -32,16 +35,21 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "save_dequantized", "save_quantized", "write_safetensors"]
 
 _DTYPE_NAMES = {
+    torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
     torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
     torch.int8: "I8",
     torch.uint8: "U8",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.int64: "I64",
+    torch.bool: "BOOL",
 }
+"""As safetensors calls them."""
 _COPIED = (
-    "config.json",
     "vocab.txt",
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -50,6 +58,8 @@ _COPIED = (
     "NOTICE*",
 )
 """What of the source goes into the new folder as it is."""
+_PARTIAL = ".lowmem_fold.partial"
+"""The ending of the hidden folder that a new one is made in."""
 
 
 class Entry(NamedTuple):
@@ -70,10 +80,14 @@ def save_quantized(
 ) -> dict[str, dict]:
     """Write a loaded model as it is stored, with its policy; `load` reads it back. Returns its `inventory`.
 
+    Tensors of the source that the model does not use, such as heads for other tasks, are copied as they are.
+
     Raises
     ------
     InputError
-        The folder is there already.
+        The folder is there already, or another run is writing it.
+    ModelError
+        The source cannot be read.
     """
     found = inventory(model)
     policy = {
@@ -86,9 +100,29 @@ def save_quantized(
     entries = [entry for name, module, held in weight_tensors(model) for entry in _stored_entries(name, module, held)]
     frequencies = ((name, buffer) for name, buffer in _computed_buffers(model) if name.endswith("inv_freq"))
     entries += [_entry("", name, buffer) for name, buffer in frequencies]  # as they came: they may have been rounded
-    extra = {POLICY_FILE: json.dumps(policy, indent=1) + "\n", "README.md": _card(source, precision, found)}
-    _write_folder(Path(folder), source, entries, extra)
+    others = list(_other_entries(model, source))
+    entries += others
+    texts = {
+        "config.json": _config_text(source, {WEIGHTS_KEY: STORED_MARK}),
+        POLICY_FILE: json.dumps(policy, indent=1) + "\n",
+        "README.md": _card(source, precision, found, others),
+    }
+    _write_folder(Path(folder), source, entries, texts)
     return found
+
+
+def _config_text(source: Checkpoint, more: Mapping[str, str]) -> str:
+    """The source's configuration, without the mark of stored weights unless `more` has it."""
+    config = json.loads((source.path / "config.json").read_text())
+    config.pop(WEIGHTS_KEY, None)
+    return json.dumps({**config, **more}, indent=2) + "\n"
+
+
+def _other_entries(model: nn.Module, source: Checkpoint) -> Iterator[Entry]:
+    for name, tensor in other_tensors(source, model):
+        if tensor.dtype not in _DTYPE_NAMES:
+            raise ModelError(f"{source.path}: {name} is {tensor.dtype}, which cannot be copied: take it out first")
+        yield _entry("", name, tensor)
 
 
 def _stored_entries(name: str, module: nn.Module, held: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -105,12 +139,8 @@ def _entry(name: str, key: str, tensor: Tensor) -> Entry:
 
 def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: str | Path) -> None:
     """Write a loaded model in Hugging Face layout, which stock transformers reads: the trunk in float32, the stem in
-    float16 if the configuration says so, as published. Held at once is the model, and one layer unpacked.
-
-    Raises
-    ------
-    InputError
-        The folder is there already.
+    float16 if the configuration says so, as published, and what the model does not use as it is. Held at once is the
+    model, and one layer unpacked. Errors as `save_quantized`.
     """
     config = json.loads((source.path / "config.json").read_text())
     half_stem = bool((config.get("esmfold_config") or {}).get("fp16_esm"))
@@ -123,7 +153,9 @@ def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: st
             held = {} if module.bias is None else {"bias": module.bias}
         entries += [_entry(name, key, tensor)._replace(dtype=dtype) for key, tensor in held.items()]
     entries += [_entry("", name, buffer) for name, buffer in _computed_buffers(model)]
-    _write_folder(Path(folder), source, entries, {"README.md": _dequantized_card(source)})
+    entries += _other_entries(model, source)
+    texts = {"config.json": _config_text(source, {}), "README.md": _dequantized_card(source)}
+    _write_folder(Path(folder), source, entries, texts)
 
 
 def _computed_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -145,8 +177,9 @@ def _write_folder(folder: Path, source: Checkpoint, entries: Sequence[Entry], te
     if folder.exists():
         raise InputError(f"{folder} is there already; name another folder, or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        fresh = Path(scratch) / "model"
+    _remove_abandoned(folder.parent)
+    with _scratch_folder(folder) as scratch:
+        fresh = scratch / "model"
         fresh.mkdir()
         for file in (file for pattern in _COPIED for file in source.path.glob(pattern)):
             shutil.copyfile(file, fresh / file.name)
@@ -154,6 +187,32 @@ def _write_folder(folder: Path, source: Checkpoint, entries: Sequence[Entry], te
             (fresh / name).write_text(text)
         write_safetensors(fresh / "model.safetensors", entries)
         os.replace(fresh, folder)
+
+
+@contextmanager
+def _scratch_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside one, which is locked inside and removed afterwards."""
+    scratch = folder.parent / f".{folder.name}{_PARTIAL}"
+    if scratch.is_symlink():
+        raise InputError(f"{scratch} is a link; the folder is made there first: remove the link")
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)  # a signal may come before it is locked
+        scratch.mkdir(exist_ok=True)
+        try:
+            stack.enter_context(FolderLock(scratch))
+        except InputError:  # it is another run's
+            stack.pop_all()
+            raise
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        shutil.rmtree(scratch / "model", ignore_errors=True)
+        yield scratch
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what killed runs left half made beside a folder."""
+    for scratch in parent.glob(f".*{_PARTIAL}"):
+        if not scratch.is_symlink() and FolderLock(scratch).is_abandoned():
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_safetensors(path: Path, entries: Sequence[Entry], metadata: Mapping[str, str] | None = None) -> None:
@@ -186,7 +245,7 @@ def _bytes(tensor: Tensor) -> memoryview:
     return memoryview(plain.view(torch.uint8).numpy()) if plain.numel() else memoryview(b"")
 
 
-def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]) -> str:
+def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping], others: Sequence[Entry]) -> str:
     rows = [
         f"| {part} | {', '.join(about['formats'])} | {about['weights']:,} | {about['bytes']:,} "
         f"| {about['bits_per_weight']:.2f} |"
@@ -207,8 +266,17 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
             "|---|---|---|---|---|",
             *rows,
             "",
+            *_others_text(others),
         ]
     )
+
+
+def _others_text(others: Sequence[Entry]) -> list[str]:
+    """Lines of the card on what is copied as it is; none where nothing is."""
+    if not others:
+        return []
+    size = sum(entry.nbytes for entry in others)
+    return [f"Beside these: {len(others)} tensors for other tasks, as they were in the source ({size:,} bytes).", ""]
 
 
 def _dequantized_card(source: Checkpoint) -> str:

@@ -1,11 +1,11 @@
-"""The tensors of a model on disk, read one at a time from memory-mapped files: safetensors or `pytorch_model.bin`,
-whole or in shards."""
+"""The files that hold a model's weights, and their tensors, read one at a time from memory-mapped files: safetensors or
+`pytorch_model.bin`, whole or in shards."""
 
 from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import is_zipfile
@@ -16,9 +16,51 @@ from .memory.exhaustion import is_out_of_memory
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["WeightFiles"]
+__all__ = ["WeightFiles", "chosen_files", "chosen_patterns"]
 
 Read = Callable[[], "Tensor"]
+#: In the order in which stock transformers looks for them: a whole file, the index of shards, names that shards have.
+_LAYOUTS = (
+    ("model.safetensors", "model.safetensors.index.json", "*.safetensors"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.bin"),
+)
+
+
+def chosen_files(folder: Path) -> list[Path]:
+    """Return the files that a model's weights are read from, those that stock transformers reads.
+
+    They are `model.safetensors`, else the shards that its index names, else `pytorch_model.bin`, else the shards of
+    its index. Whatever else lies beside them counts for nothing: neither when the model is loaded, nor for its
+    fingerprint, nor for whether it is complete.
+
+    Raises
+    ------
+    ModelError
+        There are none, a shard is missing, or the index is damaged: names the file.
+    """
+    for whole, index, _ in _LAYOUTS:
+        if (folder / whole).is_file():
+            return [folder / whole]
+        if (folder / index).is_file():
+            return _shards(folder / index)
+    raise ModelError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin){_strays(folder)}")
+
+
+def _strays(folder: Path) -> str:
+    """What looks like weights, but has a name that nothing reads."""
+    names = sorted(file.name for _, _, shards in _LAYOUTS for file in folder.glob(shards))
+    more = ", ..." if len(names) > 3 else ""
+    return f"; {', '.join(names[:3])}{more} cannot be read without an index, or under that name" if names else ""
+
+
+def chosen_patterns(names: Collection[str]) -> list[str]:
+    """Return patterns of the files that `chosen_files` would choose in a repository that holds these."""
+    for whole, index, shards in _LAYOUTS:
+        if whole in names:
+            return [whole]
+        if index in names:
+            return [index, shards]
+    return []
 
 
 class WeightFiles:
@@ -27,7 +69,7 @@ class WeightFiles:
     Parameters
     ----------
     folder : Path
-        A model in Hugging Face layout. Safetensors are preferred where both kinds lie there.
+        A model in Hugging Face layout, of which `chosen_files` are read.
     renamed : callable, optional
         The model's name of a tensor, of the file's.
     same : mapping of str to str, optional
@@ -44,7 +86,7 @@ class WeightFiles:
     ) -> None:
         self.folder = folder
         self._places: dict[str, tuple[Path, Read]] = {}
-        for file in _files(folder):
+        for file in chosen_files(folder):
             for name, read in _tensors(file).items():
                 name = _renamed(name)
                 self._places[renamed(name) if renamed else name] = (file, read)
@@ -90,18 +132,6 @@ def _renamed(name: str) -> str:
         if name.endswith("LayerNorm" + old):
             return name.removesuffix(old) + new
     return name
-
-
-def _files(folder: Path) -> list[Path]:
-    for index_name, pattern in (
-        ("model.safetensors.index.json", "*.safetensors"),
-        ("pytorch_model.bin.index.json", "pytorch_model*.bin"),
-    ):
-        if (folder / index_name).exists():
-            return _shards(folder / index_name)
-        if whole := sorted(folder.glob(pattern)):
-            return whole
-    raise ModelError(f"{folder} holds no weights (model.safetensors or pytorch_model.bin)")
 
 
 def _shards(index: Path) -> list[Path]:

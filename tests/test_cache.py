@@ -54,6 +54,22 @@ def test_a_damaged_file_counts_as_absent(folder: Path, damage: bytes, caplog: py
     assert cache.read_json("a") == VALUE
 
 
+def test_a_changed_bit_counts_as_absent(folder: Path) -> None:
+    """Whichever it is: of a number, a word, a bracket, the checksum."""
+    cache.write_json("a", VALUE)
+    sound = (folder / "a.json").read_bytes()
+    for place in range(len(sound)):
+        (folder / "a.json").write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+        assert cache.read_json("a") in (None, VALUE), place  # a blank that became another changes nothing
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", "null", '{"value": 1}', '{"sha256": 1, "value": {}}', "[" * 10**5])
+def test_what_is_not_kept_by_us_counts_as_absent(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text(text)
+    assert cache.read_json("a") is None
+
+
 def test_what_is_no_file_counts_as_absent(folder: Path) -> None:
     (folder / "a.json").mkdir(parents=True)
     assert cache.read_json("a") is None

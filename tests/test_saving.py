@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import EsmForProteinFolding
+from transformers import (
+    AutoModel,
+    BertForPreTraining,
+    EsmForMaskedLM,
+    EsmForProteinFolding,
+    EsmForSequenceClassification,
+    EsmModel,
+    T5ForConditionalGeneration,
+)
 
 from lowmem_fold import folder as folder_module
 from lowmem_fold import load, saving
@@ -23,6 +32,8 @@ from lowmem_fold.inventory import inventory, weight_tensors
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.quantization.stored import StoredLinear
+from lowmem_fold.run.lock import FolderLock
+from tests.backbones.models import BERT, ESM, T5_PIECES, bert_config, esm_config, lines, pieces, t5_config
 
 QUANTIZED = ("fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQ:GSHMLEDP"
@@ -208,3 +219,117 @@ def test_a_damaged_folder_is_named(source: Path, tmp_path: Path) -> None:
     (out / "model.safetensors").write_bytes(data[:-100])
     with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):
         load(str(out), device="cpu")
+
+
+def test_stock_refuses_what_it_cannot_read(source: Path, tmp_path: Path) -> None:
+    """Else it would load random weights, with a report alone. A dequantized folder is an ordinary one again."""
+    out = written(source, tmp_path / "small", "int8")
+    for loader in (EsmForProteinFolding, EsmModel, AutoModel):
+        with pytest.raises(ValueError, match="stored by `lowmem-fold quantize` and read by `lowmem_fold"):
+            loader.from_pretrained(out)
+    assert main(["quantize", "-m", str(out), "--dequantize", "-o", str(tmp_path / "plain")]) == 0
+    assert json.loads((tmp_path / "plain" / "config.json").read_text()) == json.loads(
+        (source / "config.json").read_text()
+    )
+
+
+def test_a_folder_from_before_the_mark_is_read(source: Path, tmp_path: Path) -> None:
+    out = written(source, tmp_path / "old", "int8")
+    expected = load(str(out), device="cpu").fold(SEQUENCE, num_recycles=0)
+    shutil.copyfile(source / "config.json", out / "config.json")
+    same(load(str(out), device="cpu").fold(SEQUENCE, num_recycles=0), expected)
+
+
+HEADS = {
+    "contact head and pooler": lambda: EsmModel(esm_config(), add_pooling_layer=True),
+    "classifier": lambda: EsmForSequenceClassification(esm_config(num_labels=3)),
+    "language model": lambda: EsmForMaskedLM(esm_config()),
+    "next sentence": lambda: BertForPreTraining(bert_config(30)),
+    "decoder": lambda: T5ForConditionalGeneration(t5_config(128)),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_heads_that_are_not_used_here_are_kept(tmp_path: Path, case: str) -> None:
+    """Stock finds each tensor again in what was quantized and unpacked, those of heads with each bit."""
+    torch.manual_seed(0)
+    model = HEADS[case]()
+    model.save_pretrained(tmp_path / "source")
+    lines(tmp_path / "source", BERT if case == "next sentence" else ESM)
+    if case == "decoder":
+        (tmp_path / "source" / "vocab.txt").unlink()
+        pieces(tmp_path / "source", T5_PIECES)
+    quantized, plain = tmp_path / "quantized", tmp_path / "plain"
+    assert main(["quantize", "-m", str(tmp_path / "source"), "--precision", "bf16", "-o", str(quantized)]) == 0
+    assert "tensors for other tasks" in (quantized / "README.md").read_text()
+    assert main(["quantize", "-m", str(quantized), "--dequantize", "-o", str(plain)]) == 0
+    found, info = type(model).from_pretrained(plain, output_loading_info=True)
+    assert not any(info.values()), info
+    before, after = model.state_dict(), found.state_dict()
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        stem = "encoder.layer." in name or "encoder.block." in name
+        assert torch.equal(after[name], tensor) or (stem and torch.equal(after[name], tensor.bfloat16().float())), name
+
+
+def test_a_killed_run_is_cleared_away(source: Path, tmp_path: Path) -> None:
+    """By the next one that writes beside it, under whatever name; that of one that lives, or of others, is left."""
+    for name, process in (("dead", 999999999), ("alive", os.getpid())):
+        scratch = tmp_path / f".{name}.lowmem_fold.partial"
+        (scratch / "model").mkdir(parents=True)
+        (scratch / "model" / "model.safetensors").write_text("half")
+        (scratch / ".lowmem_fold.lock").write_text(f"process {process}\n")
+    (tmp_path / ".other.partial").mkdir()
+    with FolderLock(tmp_path / ".alive.lowmem_fold.partial"):
+        written(source, tmp_path / "out", "fp16")
+        assert sorted(os.listdir(tmp_path)) == [".alive.lowmem_fold.partial", ".other.partial", "out"]
+        assert (tmp_path / ".alive.lowmem_fold.partial" / "model" / "model.safetensors").exists()
+    assert "model.safetensors" in os.listdir(tmp_path / "out")
+
+
+def test_two_runs_never_write_one_folder(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scratch = tmp_path / ".out.lowmem_fold.partial"
+    scratch.mkdir()
+    with FolderLock(scratch):
+        assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == 2
+    assert "another run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_is_not_written_through(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "theirs" / "model").mkdir(parents=True)
+    (tmp_path / ".out.lowmem_fold.partial").symlink_to(tmp_path / "theirs")
+    assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == 2
+    assert ".out.lowmem_fold.partial is a link" in capsys.readouterr().err
+    assert (tmp_path / "theirs" / "model").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stopped_run_says_so_and_leaves_nothing(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    code: int,
+) -> None:
+    def stop(path: Path, entries: list) -> None:
+        path.write_bytes(b"half")
+        os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr(saving, "write_safetensors", stop)
+    assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == code
+    assert f"stopped by {name}; nothing is left of {tmp_path / 'out'}" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_run_that_is_stopped_as_it_begins_leaves_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(lock: FolderLock) -> None:
+        (tmp_path / ".out.lowmem_fold.partial" / ".lowmem_fold.lock").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(FolderLock, "__enter__", stop)
+    assert main(["quantize", "-m", str(source), "--precision", "fp16", "-o", str(tmp_path / "out")]) == 143
+    assert os.listdir(tmp_path) == []

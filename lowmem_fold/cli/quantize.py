@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
 from .info import weights_table
-from .main import OK
+from .main import OK, PROGRAM
 
 __all__ = ["add_arguments", "run"]
 
@@ -40,6 +41,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
     out = Path(arguments.output)
     _check_output(out, arguments.output)  # said before the model is read
+    from ..run.stopping import Stopped, StopSignals
+
+    try:
+        with StopSignals():
+            _write(arguments, out)
+    except Stopped as stop:
+        state = f"{out} is whole" if out.exists() else f"nothing is left of {out}"
+        print(f"{PROGRAM}: stopped by {stop}; {state}", file=sys.stderr)
+        return stop.exit_code
+    return OK
+
+
+def _write(arguments: argparse.Namespace, out: Path) -> None:
     from ..backbones.loading import load_backbone
     from ..checkpoint import find_model
     from ..folder import load
@@ -63,7 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{out} is written: --model {out}")
     except OSError as error:
         raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
-    return OK
 
 
 def _check_output(out: Path, given: str) -> None:

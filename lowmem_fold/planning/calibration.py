@@ -163,9 +163,9 @@ def _from_json(value: Any) -> Calibration | None:
     try:
         found = Calibration(**value)
         known = {term for prices in found.prices.values() for term in prices} <= Work().terms().keys()
-        complete = FUNCTIONS.keys() <= found.prices.keys()
+        complete = FUNCTIONS.keys() <= found.prices.keys() and "copy" in found.rates and dict(found.facts)
         return found if known and complete and found.schema_version == _SCHEMA_VERSION else None
-    except (TypeError, AttributeError):
+    except (TypeError, ValueError, AttributeError):
         return None
 
 

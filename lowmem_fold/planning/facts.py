@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import read_json, write_json
 from ..checkpoint import Checkpoint, find_checkpoint
-from ..errors import InputError, ModelError
+from ..errors import InputError, ModelError, first_line
 from ..precision import Precision, parse_precision
 from ..run.options import DEFAULT_MODEL
 from ..versions import code_digest, environment_versions
@@ -67,9 +68,14 @@ class Facts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Facts:
-        """Of what JSON made of `asdict`."""
-        placements = {name: Placed(**placed) for name, placed in values["placements"].items()}
-        return cls(values["resolved"], values["activations"], values["layout"], placements)
+        """Return the facts of what JSON made of `asdict`; ValueError of anything else."""
+        try:
+            placements = {name: Placed(**placed) for name, placed in values["placements"].items()}
+            activations = {phase: values["activations"][phase] for phase in PHASES}
+            parse_precision(values["resolved"])
+            return cls(values["resolved"], activations, dict(values["layout"]), placements)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"they are not facts of a plan ({first_line(error)})") from error
 
 
 class FactSource:
@@ -115,8 +121,7 @@ class FactSource:
             The first cannot be had: says why.
         """
         name = f"plan-{self._key(length)}"
-        known = read_json(name)
-        known = known if isinstance(known, dict) else {}
+        known = _sound(read_json(name))
         missing = [
             each for each in precisions if known.get(each) is None and (each not in known or each == precisions[0])
         ]
@@ -236,6 +241,15 @@ def _local_checkpoint(model: str) -> Checkpoint | None:
         f"{model} is not on this machine, and a plan fetches nothing: hf download {model} --local-dir DIR, then --model"
         f" DIR. {DEFAULT_MODEL} and demo can be planned without."
     )
+
+
+def _sound(known: Any) -> dict[str, Any]:
+    """Of what the cache has, by precision: what can be facts, and None where it knows that there are none."""
+    found = {}
+    for precision, values in known.items() if isinstance(known, dict) else ():
+        with suppress(ValueError):
+            found[precision] = None if values is None else asdict(Facts.from_dict(values))
+    return found
 
 
 def digest(*parts: Any) -> str:

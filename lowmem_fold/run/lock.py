@@ -38,6 +38,20 @@ class FolderLock:
             with self:
                 pass
 
+    def is_abandoned(self) -> bool:
+        """Whether a run left its lock here and is dead; False where there is no lock, or that cannot be found out."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            _lock(descriptor)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
     def __enter__(self) -> FolderLock:
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)

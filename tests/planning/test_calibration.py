@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import nnls
 
 from lowmem_fold.bench.models import esmfold_v1_config, small_config
-from lowmem_fold.cache import cache_folder
+from lowmem_fold.cache import cache_folder, write_json
 from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.planning import calibration, timing
 from lowmem_fold.planning.calibration import Calibration, cached, calibrate, fitted
@@ -157,17 +157,29 @@ def test_another_number_of_threads_is_another_machine(monkeypatch: pytest.Monkey
         {"prices": None},
         {"unknown": 1},
         {"facts": {"device": "cpu", "cpu": "another"}},
+        {"facts": 5},
+        {"rates": None},
     ],
-    ids=["schema", "functions", "nothing", "unknown", "machine"],
+    ids=["schema", "functions", "nothing", "unknown", "machine", "facts", "rates"],
 )
 def test_what_is_no_calibration_counts_as_absent(changes: dict) -> None:
     value = asdict(calibrate("cpu"))
     (path,) = cache_folder().iterdir()
-    path.write_text(json.dumps(value))
+    write_json(path.stem, value)
     assert cached("cpu") is not None
-    path.write_text(json.dumps({**value, **changes}))
+    write_json(path.stem, {**value, **changes})
     assert cached("cpu") is None
-    path.write_text(json.dumps([1, 2]))
+    write_json(path.stem, [1, 2])
+    assert cached("cpu") is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_calibration_with_another_number_counts_as_absent() -> None:
+    calibrate("cpu")
+    (path,) = cache_folder().iterdir()
+    kept = json.loads(path.read_text())
+    kept["value"]["rates"]["copy"] *= 2
+    path.write_text(json.dumps(kept))
     assert cached("cpu") is None
 
 

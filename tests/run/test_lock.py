@@ -79,3 +79,12 @@ def test_where_the_file_system_has_no_locks_the_run_goes_on(tmp_path, monkeypatc
     monkeypatch.setattr(lock_module, "_lock", unsupported)
     with FolderLock(tmp_path):
         assert "nothing stops a second run" in caplog.text
+
+
+def test_a_lock_is_abandoned_once_its_run_is_dead(tmp_path):
+    lock = FolderLock(tmp_path)
+    assert not lock.is_abandoned()  # there is none
+    with FolderLock(tmp_path):
+        assert not lock.is_abandoned()
+    (tmp_path / ".lowmem_fold.lock").write_text("process 1\n")  # as a killed run leaves it
+    assert lock.is_abandoned()
