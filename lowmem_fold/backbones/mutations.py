@@ -15,7 +15,7 @@ __all__ = ["ALL_MUTATIONS", "Mutation", "every_mutation", "parse_variant"]
 ALL_MUTATIONS = "all"
 
 
-_MUTATION = re.compile(r"([A-Za-z])([0-9]+)([A-Za-z])")
+_MUTATION = re.compile(r"([A-Za-z])([0-9]{1,18})([A-Za-z])")
 
 
 @dataclass(frozen=True)
