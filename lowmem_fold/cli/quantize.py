@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
+from ..terminal import say
 from .info import weights_table
 from .main import OK
 
@@ -57,10 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.dequantize:
             save_dequantized(loaded.model, checkpoint, out)
-            print(f"{out}: unpacked, for stock transformers too")
+            say(f"{out}: unpacked, for stock transformers too")
         else:
-            print(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
-            print(f"{out} is written: --model {out}")
+            say(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
+            say(f"{out} is written: --model {out}")
     except OSError as error:
         raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
     return OK
