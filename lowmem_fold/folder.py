@@ -79,9 +79,9 @@ def load(
     placement : str, optional
         `resident`, `staged` or `streamed`: see `lowmem_fold.residency`. By default the first of these that fits.
     memory : str or int, optional
-        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. A fold
-        that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of anonymous
-        memory, and planned alone. By default what is free, if the model does not fit into that with ease.
+        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes from a MiB
+        on. A fold that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of
+        anonymous memory, and planned alone. By default what is free, if the model does not fit into that with ease.
     host_memory : str or int, optional
         What weights that wait beside a device may take there; by default what is free.
     length : int, optional

@@ -17,7 +17,8 @@ _NUCLEOTIDES = frozenset("ACGTUN")
 _BASES = frozenset("ACGTU")
 _MIN_BASES = 3
 
-_OTHERS = frozenset({"dna", "rna", "ligand", "ccd", "smiles", "glycan"})
+_CHAI = frozenset({"dna", "rna", "ligand", "glycan"})
+_BOLTZ = _CHAI | {"ccd", "smiles"}
 #: First fields of headers of UniProt and NCBI (the FASTA identifiers of NCBI's C++ Toolkit), after which an accession
 #: comes and never a type.
 _DATABASES = frozenset(
@@ -96,6 +97,8 @@ def _other_molecule(header: str) -> str | None:
     first, *more = (field.strip().lower() for field in header.split("|"))
     if not more or first in _DATABASES or "protein" in (first, more[0]):
         return None
-    # Chai's type is the first field; Boltz' the second, after a chain's name and before nothing or an empty alignment.
-    boltz = more[0] if " " not in first and more[1:] in ([], [""], ["empty"]) else ""
-    return next((f"of type {field!r}" for field in (first, boltz) if field in _OTHERS), None)
+    if first in _CHAI:  # the type comes first
+        return f"of type {first!r}"
+    # Boltz: the type comes after a chain's name, and before nothing or an empty alignment.
+    is_boltz = more[0] in _BOLTZ and " " not in first and more[1:] in ([], [""], ["empty"])
+    return f"of type {more[0]!r}" if is_boltz else None

@@ -117,6 +117,7 @@ def test_headers_of_other_molecules(header, kind):
         "ligand",
         "my protein | dna",
         "x|dna|binding",
+        "CCD|name=x",
     ],
 )
 def test_headers_of_proteins(header):

@@ -17,7 +17,7 @@ from ..bench.presets import PRESETS, STOCK, grid
 from ..bench.table import comparison_table, result_text
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
-from ..terminal import say, tell
+from ..terminal import printable, say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class _Progress:
 
     def _begins(self, configuration: Configuration) -> None:
         if self._bar is not None:
-            self._bar.set_description_str(configuration.label)
+            self._bar.set_description_str(printable(configuration.label))
 
     def _waits(self, seconds: float) -> None:
         if self._bar is not None:
