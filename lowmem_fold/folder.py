@@ -7,7 +7,9 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +23,7 @@ from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
 from .esmfold.structure import atom14_positions
 from .esmfold.tiles import Tiling
+from .ids import check_id
 from .inventory import inventory
 from .loader import planned_model
 from .memory.budget import parse_memory
@@ -37,7 +40,9 @@ from .residency import PLACEMENTS, Residency, load_placed, refusal
 from .residency.placed_model import PlacedModel
 from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
 from .run.options import DEFAULT_MODEL, RunOptions
-from .sequences import Record, parse_sequence, tokenize
+from .sequence_lists import GivenSequence, Sequences, check_sequence, list_sequences, parse_given
+from .sequences import Record, tokenize
+from .terminal import printable
 from .weight_files import WeightFiles
 
 if TYPE_CHECKING:
@@ -76,9 +81,9 @@ def load(
     placement : str, optional
         `resident`, `staged` or `streamed`: see `lowmem_fold.residency`. By default the first of these that fits.
     memory : str or int, optional
-        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes. A fold
-        that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of anonymous
-        memory, and planned alone. By default what is free.
+        What weights and activations may take on the device: `8GB` (8 x 10^9 bytes), `8GiB` (2^33), or bytes from a MiB
+        on. A fold that needs more is placed smaller, or refused. On CUDA the allocator holds to it; on a CPU it is of
+        anonymous memory, and planned alone. By default what is free.
     host_memory : str or int, optional
         What weights that wait beside a device may take there; by default what is free.
     length : int, optional
@@ -196,6 +201,7 @@ class Folder:
         self.precision = precision or Precision()
         self._device = weights.model.device
         self._budget = budget
+        self._numbers = count(1)  # of the ids of records that have none
 
     @property
     def model(self) -> EsmForProteinFolding:
@@ -242,18 +248,23 @@ class Folder:
         }
 
     def stem_states(
-        self, sequences: Sequence[str | Record], *, progress: Callable[[float], None] | None = None
+        self,
+        sequences: Sequences,
+        *,
+        allow_nucleotide_letters: bool = False,
+        progress: Callable[[float], None] | None = None,
     ) -> list[torch.Tensor]:
         """Run the stem alone: for each record the sequence state (L, C_s) that the trunk begins with, float32, on the
-        CPU; L counts linkers. Each layer's weights are brought once, for all of them. progress: called after each with
-        the part, 0 to 1, that is done.
+        CPU; L counts linkers. Each layer's weights are brought once, for all of them. sequences,
+        allow_nucleotide_letters: as of `fold_batch`. progress: called after each with the part, 0 to 1, that is done.
 
         Raises
         ------
         InputError
             If a sequence holds what is no residue.
         """
-        inputs = [self._input(_record(sequence, index)) for index, sequence in enumerate(sequences)]
+        letters = {"allow_nucleotide_letters": allow_nucleotide_letters}
+        inputs = [self._input(parse_given(given, **letters)) for given in list_sequences(sequences)]
         if not inputs:
             return []
         longest, windows = self._stem_windows(inputs)
@@ -302,13 +313,40 @@ class Folder:
                     release_memory()
                 raise
 
-    def fold(self, sequence: str | Record, *, states: torch.Tensor | None = None, **options: Any) -> Prediction:
-        """Fold one sequence; `:` parts chains. states: what `stem_states` gave for it. Other options: `fold_batch`."""
-        return self.fold_batch([sequence], states=None if states is None else [states], **options)[0]
+    def fold(
+        self,
+        sequence: str | Record,
+        *,
+        id: str | None = None,
+        states: torch.Tensor | None = None,
+        **options: Any,
+    ) -> Prediction:
+        """Fold one sequence.
+
+        Parameters
+        ----------
+        sequence : str or Record
+            One-letter codes, `:` between chains.
+        id : str, optional
+            Name of the prediction, and of the files that `Prediction.save` writes. By default that of a record, or
+            `sequence_1`, `sequence_2`, ...: the sequences without an id are counted over all folds of this `Folder`.
+        states : Tensor, optional
+            What `stem_states` gave for it.
+        **options
+            As of `fold_batch`.
+
+        Raises
+        ------
+        InputError
+            As of `fold_batch`; also for an id that cannot be the name of a file.
+        """
+        check_sequence(sequence, "the sequence")
+        sequences = [sequence] if id is None else {id: sequence}
+        return self.fold_batch(sequences, states=None if states is None else [states], **options)[0]
 
     def fold_batch(
         self,
-        sequences: Sequence[str | Record],
+        sequences: Sequences,
         *,
         states: Sequence[torch.Tensor] | None = None,
         num_recycles: int = 3,
@@ -316,6 +354,7 @@ class Folder:
         recycle_tolerance: float | None = None,
         pae: bool = True,
         distogram: bool = False,
+        allow_nucleotide_letters: bool = False,
         progress: Callable[[float], None] | None = None,
         phase: Callable[[str], None] | None = None,
     ) -> list[Prediction]:
@@ -323,8 +362,9 @@ class Folder:
 
         Parameters
         ----------
-        sequences : sequence of str or Record
-            One-letter codes, `:` between chains. `U Z B O J` become X.
+        sequences : iterable or mapping of str or Record
+            One-letter codes, `:` between chains. `U Z B O J` become X. A mapping is of ids to sequences; without an id
+            they are numbered as by `fold`. A string alone is one sequence.
         states : sequence of Tensor, optional
             What `stem_states` gave for them: the stem is not run again.
         num_recycles : int
@@ -337,6 +377,9 @@ class Folder:
             Whether to keep the predicted aligned error, L x L numbers.
         distogram : bool
             Whether to keep the distogram's logits, L x L x 64 numbers.
+        allow_nucleotide_letters : bool
+            Whether a sequence that looks like DNA or RNA, 15 letters or more that are all of `ACGTUN`, is folded as a
+            protein; else it is refused. A record was checked where it was read.
         progress : callable, optional
             Called after each block of the trunk with the part, 0 to 1, that is done.
         phase : callable, optional
@@ -349,9 +392,11 @@ class Folder:
             was given: says what would.
         """
         RunOptions(num_recycles=num_recycles, chunk_size=chunk_size, recycle_tolerance=recycle_tolerance)  # checks them
-        if not sequences:
+        given = list_sequences(sequences)
+        if not given:
             return []
-        records = [_record(sequence, index) for index, sequence in enumerate(sequences)]
+        records = self._records(given, allow_nucleotide_letters)
+        _warn_of_replaced(given, records)
         inputs = [self._input(record) for record in records]
         _check_states(states, records)
         self._keep_within_budget(inputs)
@@ -371,6 +416,18 @@ class Folder:
                 phase=phase,
             )
             return [self._prediction(*parts) for parts in zip(records, inputs, outputs, strict=True)]
+
+    def _records(self, given: Sequence[GivenSequence], allow_nucleotide_letters: bool) -> list[Record]:
+        """The records of sequences by their ids; those that have none are numbered once all are read."""
+        records = [parse_given(each, allow_nucleotide_letters=allow_nucleotide_letters) for each in given]
+        return [self._named(each, record) for each, record in zip(given, records, strict=True)]
+
+    def _named(self, given: GivenSequence, record: Record) -> Record:
+        if given.id is not None:
+            return replace(record, id=check_id(given.id))
+        if isinstance(given.sequence, Record):
+            return record
+        return replace(record, id=f"sequence_{next(self._numbers)}")
 
     def _keep_within_budget(self, inputs: Sequence[FoldInput]) -> None:
         """Another placement if the budget wants it. Pair states lie side by side, as one of all their pairs would."""
@@ -434,10 +491,7 @@ def _told(progress: Callable[[float], None], before: float, share: float, part: 
     progress(before + share * part)
 
 
-def _record(sequence: str | Record, index: int) -> Record:
-    if isinstance(sequence, Record):
-        return sequence
-    record = parse_sequence(sequence, id=f"sequence_{index + 1}" if index else "sequence")
-    for warning in record.warnings:
-        warnings.warn(f"{record.id}: {warning}", stacklevel=4)
-    return record
+def _warn_of_replaced(given: Sequence[GivenSequence], records: Sequence[Record]) -> None:
+    for each, record in zip(given, records, strict=True):
+        for warning in () if isinstance(each.sequence, Record) else record.warnings:
+            warnings.warn(printable(f"{record.id}: {warning}"), stacklevel=3)

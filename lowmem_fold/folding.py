@@ -348,6 +348,7 @@ def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str
             "max_tokens_per_batch": options.max_tokens_per_batch,
             "format": options.format,
             "save_pae": options.save_pae,
+            "allow_nucleotide_letters": options.allow_nucleotide_letters,
         },
         "model": dict(model),
         "device_name": _device_name(str(model.get("device", "cpu"))),

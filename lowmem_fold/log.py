@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .terminal import printable
+
 __all__ = ["logging_to"]
+
+
+class _Printable(logging.Formatter):
+    """Of lines that a terminal can show: headers, names of files and messages of others stand in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextmanager
@@ -15,7 +24,7 @@ def logging_to(path: Path) -> Iterator[logging.Logger]:
     """Append what the package logs, with local times and tracebacks, to a file while the block runs."""
     logger = logging.getLogger("lowmem_fold")
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

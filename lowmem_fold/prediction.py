@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
+from .ids import check_id
 from .residues import ATOM_ORDER, NUM_ATOMS
 from .sequences import chain_label
 
@@ -282,7 +284,9 @@ class Prediction:
 
         return drawn(partial(draw_pae, self))
 
-    def save(self, folder: str | Path, *, format: str = "pdb", save_pae: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | Path, *, format: str = "pdb", save_pae: bool = False, overwrite: bool = False
+    ) -> list[Path]:
         """Write the structure, ``<id>.scores.json`` and, if asked for, ``<id>.pae.json``; each whole or not at all.
 
         Parameters
@@ -293,6 +297,9 @@ class Prediction:
             ``pdb``, ``cif`` or ``both``.
         save_pae : bool
             Write PAE in the form of the AlphaFold database.
+        overwrite : bool
+            Whether files of this id may be replaced that are of another sequence, or of what cannot be told. Those of
+            the same sequence are replaced in any case.
 
         Returns
         -------
@@ -302,8 +309,8 @@ class Prediction:
         Raises
         ------
         InputError
-            If the format is unknown, the structure does not fit it, there is no PAE to write, or the folder cannot be
-            made. Nothing is written.
+            If the id cannot be the name of a file, the format is unknown, the structure does not fit it, there is no
+            PAE to write, the folder cannot be made, or files are in the way. Nothing is written.
         LowmemFoldError
             If coordinates or pLDDT are not finite. Nothing is written.
         """
@@ -311,6 +318,7 @@ class Prediction:
 
         if format not in FORMATS:
             raise InputError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
+        check_id(self.id)
         texts: dict[str, str] = {}
         if format in ("pdb", "both"):
             texts["pdb"] = self.to_pdb()
@@ -320,7 +328,31 @@ class Prediction:
             texts["pae.json"] = pae_json(self)
         texts["scores.json"] = json.dumps(self.scores(), indent=1, allow_nan=False) + "\n"
         folder = _made(Path(folder))
-        return [write_text_atomic(folder / f"{self.id}.{suffix}", text) for suffix, text in texts.items()]
+        paths = {folder / f"{self.id}.{suffix}": text for suffix, text in texts.items()}
+        if not overwrite:
+            self._refuse_replacing(paths, folder / f"{self.id}.scores.json")
+        return [write_text_atomic(path, text) for path, text in paths.items()]
+
+    def _refuse_replacing(self, paths: Iterable[Path], scores: Path) -> None:
+        """Refuse to write in place of what is there, unless its scores say that it is of the same sequence."""
+        there = [path for path in paths if path.exists()]
+        sequence = _sequence_of(scores)
+        if there and sequence != self.sequence:
+            whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
+            raise InputError(
+                f"{there[0]} is there already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
+                "another folder, or save with overwrite=True."
+            )
+
+
+def _sequence_of(scores: Path) -> str | None:
+    """The sequence that a file of scores names, None if it cannot be read."""
+    try:
+        read = json.loads(scores.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    sequence = read.get("sequence") if isinstance(read, dict) else None
+    return sequence if isinstance(sequence, str) else None
 
 
 def _made(folder: Path) -> Path:

@@ -20,6 +20,8 @@ from string import ascii_lowercase, ascii_uppercase, digits
 import numpy as np
 
 from .errors import InputError
+from .ids import MAX_ID, clean_id
+from .molecules import refuse_nucleotides, refuse_other_molecules
 from .residues import RESIDUE_LETTERS, RESIDUE_ORDER
 
 __all__ = [
@@ -40,14 +42,12 @@ LINKER = "G" * 25
 #: Jump of the residue index between chains: far beyond the window of relative positions, so that the chains are apart.
 CHAIN_BREAK = 512
 
-_MAX_ID = 100
 _MAX_LISTED = 10
 _REPLACED = "UZBOJ"
 _NO_RESIDUE = re.compile(r"[^A-Za-z:]")
 _NO_RESIDUE_NOR_MASK = re.compile(r"[^A-Za-z:*]")
 _CONTROL = re.compile(rb"[\x02-\x08\x0e-\x1f\x7f]")  # not \x01, which parts the joined headers of NCBI's files
 _COMPRESSED = {b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # file names that Windows refuses
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,12 @@ def tokenize(chains: Sequence[str]) -> Tokens:
 
 
 def read_fasta(
-    path: str | Path, *, keep_unusual: bool = False, masked: bool = False, file_names: bool = True
+    path: str | Path,
+    *,
+    keep_unusual: bool = False,
+    masked: bool = False,
+    file_names: bool = True,
+    allow_nucleotide_letters: bool = False,
 ) -> list[Record]:
     """Read every record of a FASTA file and check all of it.
 
@@ -160,6 +165,9 @@ def read_fasta(
     file_names : bool
         Whether ids become names of files: then they are made safe as such, and differ also where a file system ignores
         case. Else an id is the first word of its header as it is.
+    allow_nucleotide_letters : bool
+        Whether a chain that looks like DNA or RNA, see `lowmem_fold.molecules`, is taken as a protein; else it is
+        refused. What a header calls DNA, RNA or a ligand is refused all the same.
 
     Returns
     -------
@@ -173,26 +181,46 @@ def read_fasta(
     """
     name = "standard input" if str(path) == "-" else str(path)
     text = _decode(_gunzip(_read_bytes(path, name), name), name)
-    records = [entry.record(keep_unusual, masked, file_names) for entry in _split_records(text, name)]
+    letters = _Letters(keep_unusual, masked, allow_nucleotide_letters)
+    records = [entry.record(letters, file_names) for entry in _split_records(text, name)]
     _refuse_same_ids(records, name, file_names)
     return records
 
 
-def parse_sequence(text: str, id: str = "sequence", *, keep_unusual: bool = False, masked: bool = False) -> Record:
+def parse_sequence(
+    text: str,
+    id: str = "sequence",
+    *,
+    keep_unusual: bool = False,
+    masked: bool = False,
+    allow_nucleotide_letters: bool = False,
+    name: str | None = None,
+) -> Record:
     """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
 
-    keep_unusual, masked: as of `read_fasta`.
+    keep_unusual, masked, allow_nucleotide_letters: as of `read_fasta`. name: what errors call it, by default its id.
 
     Raises
     ------
     InputError
         Names the chain, the residue and the character.
     """
+    name = name or f"sequence {id!r}"
     if text.lstrip().startswith(">"):
-        raise InputError("the sequence begins with '>': this is FASTA. Save it in a file and give that with -i.")
+        raise InputError(f"{name} begins with '>': this is FASTA. Save it in a file and give that with -i.")
     if not id.strip():
         raise InputError("the sequence has an empty id: give it a name, it becomes the file name.")
-    return _Entry(f"sequence {id!r}", id, 0, list(enumerate(_lines(text), 1))).record(keep_unusual, masked, True)
+    entry = _Entry(name, id, 0, list(enumerate(_lines(text), 1)))
+    return entry.record(_Letters(keep_unusual, masked, allow_nucleotide_letters), True)
+
+
+@dataclass(frozen=True)
+class _Letters:
+    """What letters of a sequence are taken: the options of `read_fasta`."""
+
+    keep_unusual: bool
+    masked: bool
+    allow_nucleotides: bool
 
 
 @dataclass
@@ -204,17 +232,21 @@ class _Entry:
     line: int
     lines: list[tuple[int, str]] = field(default_factory=list)
 
-    def record(self, keep_unusual: bool, masked: bool, file_name: bool) -> Record:
-        if masked:
+    def record(self, wanted: _Letters, file_name: bool) -> Record:
+        if self.line:
+            refuse_other_molecules(self.header, self._name())
+        if wanted.masked:
             self.lines = [(number, line.replace("<mask>", "*")) for number, line in self.lines]
         letters = "".join(line for _, line in self.lines)
         if not letters:
             raise InputError(f"{self._name()}: there is no sequence. Add it, or remove the record.")
-        self._refuse_letters(letters, _NO_RESIDUE_NOR_MASK if masked else _NO_RESIDUE)
+        self._refuse_letters(letters, _NO_RESIDUE_NOR_MASK if wanted.masked else _NO_RESIDUE)
         self._refuse_empty_chains(letters)
         chains = letters.upper().split(":")
-        id = _clean_id(self.header) if file_name else _first_word(self.header)
-        if keep_unusual:
+        if not wanted.allow_nucleotides:
+            refuse_nucleotides(chains, self._name())
+        id = clean_id(self.header) if file_name else _first_word(self.header)
+        if wanted.keep_unusual:
             return Record(id, self.header, tuple(chains), (), self.source)
         cleaned = [re.sub(f"[{_REPLACED}]", "X", chain) for chain in chains]
         warnings = [_replaced(index, chain) for index, chain in enumerate(chains) if set(chain) & set(_REPLACED)]
@@ -281,16 +313,9 @@ def _first_word(header: str) -> str:
     return words[0] if words else "_"
 
 
-def _clean_id(header: str) -> str:
-    word = re.sub(r"[^A-Za-z0-9._+=-]", "_", header.split()[0])[:_MAX_ID]
-    if word.startswith("."):
-        word = "_" + word[1:]
-    return f"_{word}"[:_MAX_ID] if _RESERVED.fullmatch(word) else word
-
-
 def _refuse_same_ids(records: list[Record], name: str, file_names: bool) -> None:
     seen: dict[str, Record] = {}
-    how = f", unsafe characters replaced, {_MAX_ID} characters, upper and lower case alike" if file_names else ""
+    how = f", unsafe characters replaced, {MAX_ID} characters, upper and lower case alike" if file_names else ""
     for record in records:
         other = seen.setdefault(record.id.lower() if file_names else record.id, record)
         if other is not record:

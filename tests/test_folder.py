@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,71 @@ def test_options(folder: Folder) -> None:
 def test_wrong_input_is_named(folder: Folder, sequence: str, options: dict, named: str) -> None:
     with pytest.raises(lf.InputError, match=named.replace("*", r"\*")):
         folder.fold(sequence, **options)
+
+
+def test_predictions_are_numbered_within_a_folder_or_have_the_id_that_they_are_given(model_folder: Path) -> None:
+    folder = lf.load(str(model_folder), device="cpu")
+    assert [folder.fold("MK", num_recycles=0).id, folder.fold("GS", num_recycles=0).id] == ["sequence_1", "sequence_2"]
+    assert folder.fold("GS", id="my_protein", num_recycles=0).id == "my_protein"
+    with pytest.raises(lf.InputError, match="sequence 2"):
+        folder.fold_batch(["MK", "M-"])
+    assert [found.id for found in folder.fold_batch(["AA", "GG"], num_recycles=0)] == ["sequence_3", "sequence_4"]
+    record = parse_sequence("MK", id="read")
+    assert folder.fold(record, num_recycles=0).id == "read"
+    assert folder.fold(record, id="other", num_recycles=0).id == "other"
+
+
+def test_what_is_folded_in_a_loop_can_be_saved_in_one_folder(folder: Folder, tmp_path: Path) -> None:
+    for sequence in ["MKTAYIAK", "GSHMLEDPVDAF"]:
+        folder.fold(sequence, num_recycles=0).save(tmp_path)
+    scores = [json.loads(path.read_text())["sequence"] for path in tmp_path.glob("*.scores.json")]
+    assert sorted(scores) == ["GSHMLEDPVDAF", "MKTAYIAK"] and len(list(tmp_path.glob("*.pdb"))) == 2
+
+
+def test_sequences_as_they_may_be_given(folder: Folder) -> None:
+    def folded(sequences: Any) -> list[tuple[str, str]]:
+        return [(found.id, found.sequence) for found in folder.fold_batch(sequences, num_recycles=0)]
+
+    assert folded({"seqA": "MKTAYIAKQR", "alpha": "GS:HM"}) == [("seqA", "MKTAYIAKQR"), ("alpha", "GS:HM")]
+    assert [sequence for _, sequence in folded("MKTAYI")] == ["MKTAYI"]
+    assert [sequence for _, sequence in folded(text for text in ["MK", "GS"])] == ["MK", "GS"]
+    assert [sequence for _, sequence in folded(np.array(["MK", "GS"]))] == ["MK", "GS"]
+    assert folded([]) == folded({}) == []
+    assert [len(state) for state in folder.stem_states({"a": "MKT"})] == [len(folder.stem_states("MKT")[0])] == [3]
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda folder: folder.fold(["MKTAYIAK", "GSHM"]), "the sequence is a list: .*joined with ':'"),
+        (lambda folder: folder.fold(None), "the sequence is missing"),
+        (lambda folder: folder.fold({"a": "MK"}), "the sequence is a dict: "),
+        (lambda folder: folder.fold_batch([["MK", "GS"]]), "sequence 1 is a list: .*joined with ':'"),
+        (lambda folder: folder.stem_states([["MK", "GS"]]), "sequence 1 is a list: .*joined with ':'"),
+        (lambda folder: folder.fold_batch(None), "there are no sequences"),
+        (lambda folder: folder.fold_batch({"a/b": "MK"}), "id 'a/b' cannot be the name of a file"),
+        (lambda folder: folder.fold_batch({1: "MK"}), "an id is text"),
+        (lambda folder: folder.fold("MK", id="../evil"), "id '../evil' cannot be the name of a file"),
+        (lambda folder: folder.fold("ACGT" * 4), "sequence 1: looks like DNA or RNA"),
+        (lambda folder: folder.fold("ACGT" * 4, id="gene"), "sequence 'gene': looks like DNA or RNA"),
+        (lambda folder: folder.stem_states(["MK", "ACGT" * 4]), "sequence 2: looks like DNA or RNA"),
+    ],
+    ids=[
+        *("chains", "none", "dict", "chains-in-batch", "chains-in-stem", "no-sequences"),
+        *("id-in-batch", "id-no-text", "id", "nucleotides", "nucleotides-by-id", "nucleotides-in-stem"),
+    ],
+)
+def test_wrong_sequences_and_ids_are_named(folder: Folder, call: Any, named: str) -> None:
+    with pytest.raises(lf.InputError, match=named):
+        call(folder)
+
+
+def test_letters_of_nucleotides_where_they_are_allowed(folder: Folder) -> None:
+    text = "ACGT" * 4
+    assert folder.fold(text, num_recycles=0, allow_nucleotide_letters=True).sequence == text
+    assert len(folder.stem_states([text], allow_nucleotide_letters=True)[0]) == 16
+    record = parse_sequence(text, allow_nucleotide_letters=True)
+    assert folder.fold(record, num_recycles=0).sequence == text
 
 
 def test_missing_device_is_named(model_folder: Path) -> None:

@@ -642,3 +642,26 @@ def test_signal_ends_the_run_and_nothing_is_torn(tmp_path, name):
     assert 3 <= len(done) < 20
     assert len(names(tmp_path / "out")) == 2 * len(done) + 3
     assert f"stopped by {name}" in (tmp_path / "out" / "lowmem_fold.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"id": "../evil"}, r"id '\.\./evil' cannot be the name of a file"),
+        ({"chains": ("ACGT" * 5,)}, "r0: looks like DNA or RNA"),
+    ],
+    ids=["id", "nucleotides"],
+)
+def test_records_made_by_hand_are_checked_before_the_model_is_loaded(tmp_path, changes, named):
+    records = [replace(make_records(4)[0], source="", **changes)]
+    folder = FakeFolder()
+    with pytest.raises(InputError, match=named):
+        fold_records(records, tmp_path / "out", load=folder.load)
+    assert not folder.keywords and not (tmp_path / "out").exists()
+
+
+def test_letters_of_nucleotides_are_folded_where_they_are_allowed(tmp_path):
+    records = [replace(make_records(20)[0], chains=("ACGT" * 5,))]
+    options = RunOptions(allow_nucleotide_letters=True)
+    assert fold_records(records, tmp_path, options, load=FakeFolder().load).folded == [records[0].id]
+    assert json.loads((tmp_path / "config.json").read_text())["options"]["allow_nucleotide_letters"] is True

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from biotite.structure.io.pdbx import CIFFile
 
 from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.errors import InputError, LowmemFoldError
@@ -254,6 +257,39 @@ def test_nothing_is_written_when_a_part_cannot_be(tmp_path, changes, options, er
     with pytest.raises(error, match=words):
         make_prediction("MKT", "AX", **changes).save(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_files_of_another_sequence_are_not_replaced_unasked(tmp_path):
+    first, second = make_prediction("MKT"), make_prediction("GSHM")
+    first.save(tmp_path)
+    first.save(tmp_path, format="both")
+    with pytest.raises(InputError, match=r"test\.pdb is there already, of another sequence \(MKT\.\.\.\)") as caught:
+        second.save(tmp_path)
+    assert "fold(sequence, id=...)" in str(caught.value) and "overwrite=True" in str(caught.value)
+    assert json.loads((tmp_path / "test.scores.json").read_text())["sequence"] == "MKT"
+    second.save(tmp_path, overwrite=True)
+    assert json.loads((tmp_path / "test.scores.json").read_text())["sequence"] == "GSHM"
+
+
+@pytest.mark.parametrize("scores", [None, "", "[]", "{}", '{"sequence": 3}', "[" * 100_000, "\udc80"], ids=str)
+def test_files_of_what_is_not_known_are_not_replaced_unasked(tmp_path, scores):
+    (tmp_path / "test.pdb").write_text("mine")
+    if scores is not None:
+        (tmp_path / "test.scores.json").write_bytes(scores.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"is there already, of an unknown sequence"):
+        make_prediction("MKT").save(tmp_path)
+    assert (tmp_path / "test.pdb").read_text() == "mine"
+
+
+@pytest.mark.parametrize("id", ["../evil", "/abs/x", "a b", "a#b", "a\0b", "\ud800", "x" * 300, "", "nul"], ids=ascii)
+def test_ids_that_cannot_be_names_of_files(tmp_path, id):
+    prediction = make_prediction("MKT", id=id)
+    with pytest.raises(InputError, match="cannot be the name of a file"):
+        prediction.save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    text = prediction.to_cif()
+    assert re.match(r"data_[A-Za-z0-9._+=-]+\n", text)  # a blank or a line end would end the name of the block
+    assert CIFFile.read(StringIO(text)).block["entity_poly"]["pdbx_seq_one_letter_code"].as_item() == "MKT"
 
 
 def test_save_where_no_folder_can_be(tmp_path):

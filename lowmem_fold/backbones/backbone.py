@@ -23,6 +23,7 @@ from .families import Family
 from .passes import head_logits, padded, run_layers
 
 if TYPE_CHECKING:
+    from ..sequence_lists import Sequences
     from ..sequences import Record
     from .embedding import Embedding
     from .fill import Filled
@@ -217,31 +218,33 @@ class Backbone:
             "weights_wait_in": self._residency.waits_in,
         }
 
-    def embed(self, sequences: Sequence[str | Record], **options: Any) -> list[Embedding]:
+    def embed(self, sequences: Sequences, **options: Any) -> list[Embedding]:
         """Vectors of the residues of sequences, or of them as a whole (`layers`, `pool`, ...): see `embed.embed`."""
         from .embed import embed
 
         return embed(self, sequences, **options)
 
-    def fill(self, sequences: Sequence[str], k: int = 5) -> list[Filled]:
+    def fill(self, sequences: Sequences, k: int = 5, **options: Any) -> list[Filled]:
         """The most probable amino acids at masked positions: see `fill.fill`."""
         from .fill import fill
 
-        return fill(self, sequences, k)
+        return fill(self, sequences, k, **options)
 
-    def score(self, sequences: Sequence[str], **options: Any) -> list[Likelihood]:
+    def score(self, sequences: Sequences, **options: Any) -> list[Likelihood]:
         """The pseudo-perplexity of sequences: see `score.score`."""
         from .score import score
 
         return score(self, sequences, **options)
 
-    def score_mutations(self, sequence: str, mutations: str | Sequence[str], **options: Any) -> list[VariantScore]:
+    def score_mutations(
+        self, sequence: str | Record, mutations: str | Sequence[str], **options: Any
+    ) -> list[VariantScore]:
         """The masked-marginal score of mutations: see `score.score_mutations`."""
         from .score import score_mutations
 
         return score_mutations(self, sequence, mutations, **options)
 
-    def generate(self, template: str, number: int = 1, **options: Any) -> list[Generated]:
+    def generate(self, template: str | Record, number: int = 1, **options: Any) -> list[Generated]:
         """Sequences by iterative unmasking of a template: see `generate.generate`."""
         from .generate import generate
 

@@ -6,6 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..molecules import refuse_nucleotides
+from ..sequence_lists import check_sequence
+from ..sequences import Record
 from .families import AMINO_ACIDS, MASK
 
 if TYPE_CHECKING:
@@ -24,22 +27,26 @@ def refuse_chains(number: int, name: str) -> None:
         )
 
 
-def masked_chain(text: str, name: str) -> str:
+def masked_chain(text: str | Record, name: str, allow_nucleotide_letters: bool = False) -> str:
     """A chain of residues and ``*``, upper case.
 
     Parameters
     ----------
-    text : str
+    text : str or Record
         ``*`` or ``<mask>`` where a residue is masked; white space is ignored.
     name : str
         What errors call it.
+    allow_nucleotide_letters : bool
+        Whether a chain that looks like DNA or RNA is taken, see `lowmem_fold.molecules`. That of a record always is.
 
     Raises
     ------
     InputError
-        It is empty, of several chains, or holds what is no letter: names it and the position, from 1.
+        It is not a string, empty, of several chains, holds what is no letter, or looks like DNA or RNA: names it and
+        the position, from 1.
     """
-    letters = re.sub(r"\s", "", text).replace("<mask>", MASK).upper()
+    given = check_sequence(text, name)
+    letters = re.sub(r"\s", "", given.sequence if isinstance(given, Record) else given).replace("<mask>", MASK).upper()
     if not letters:
         raise InputError(f"{name}: there is no sequence")
     refuse_chains(letters.count(":") + 1, name)
@@ -48,12 +55,14 @@ def masked_chain(text: str, name: str) -> str:
         raise InputError(
             f"{name}: position {found.start() + 1}: {found[0]!r} is no residue; a masked one is {MASK} or <mask>"
         )
+    if not (allow_nucleotide_letters or isinstance(given, Record)):
+        refuse_nucleotides([letters], name)
     return letters
 
 
-def plain_chain(text: str, name: str) -> str:
+def plain_chain(text: str | Record, name: str, allow_nucleotide_letters: bool = False) -> str:
     """As `masked_chain`; InputError also if a residue is masked, or none is an amino acid."""
-    sequence = masked_chain(text, name)
+    sequence = masked_chain(text, name, allow_nucleotide_letters)
     if MASK in sequence:
         raise InputError(f"{name}: position {sequence.index(MASK) + 1} is masked, and has no score; fill it first")
     if not set(sequence) & set(AMINO_ACIDS):

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..sequences import Record, parse_sequence
+from ..sequence_lists import Sequences, list_sequences, parse_given
+from ..sequences import Record
+from ..terminal import printable
 from .chain import refuse_chains
 from .embedding import Embedder, Embedding
 from .recipe import make_recipe
@@ -23,11 +25,12 @@ _MOST_NAMED = 10
 
 def embed(
     backbone: Backbone,
-    sequences: Sequence[str | Record],
+    sequences: Sequences,
     layers: str | int | Sequence[int | str] | Mapping[int | str, float] = "last",
     pool: str | Sequence[str] | None = None,
     *,
     max_tokens: int | None = None,
+    allow_nucleotide_letters: bool = False,
     progress: Callable[[float], None] | None = None,
     **recipe: Any,
 ) -> list[Embedding]:
@@ -36,13 +39,17 @@ def embed(
     Parameters
     ----------
     backbone : Backbone
-    sequences : sequence of str or Record
-        Of one chain each; unusual residues are the family's to know.
+    sequences : iterable or mapping of str or Record
+        Of one chain each; unusual residues are the family's to know. A mapping is of ids to sequences, a string alone
+        is one sequence: see `list_sequences`.
     layers, pool, **recipe
         `residues`, `long`, `max_length` and `overlap` further: see `make_recipe`.
     max_tokens : int, optional
         Of a batch, padding included. By default as many as are worthwhile and fit the memory; where that runs out,
         fewer, and at last in a smaller placement.
+    allow_nucleotide_letters : bool
+        Whether a sequence that looks like DNA or RNA, see `lowmem_fold.molecules`, is taken as a protein; else it is
+        refused. A record was checked where it was read.
     progress : callable, optional
         Called after each batch with the part, 0 to 1, that is done.
 
@@ -65,10 +72,9 @@ def embed(
     ModelError
         Results are no finite numbers.
     """
-    if isinstance(sequences, str):
-        raise InputError("sequences are a list: [sequence]")
     embedder = Embedder(backbone, make_recipe(layers, pool, **recipe))
-    records = [_record(each, index) for index, each in enumerate(sequences)]
+    letters = {"keep_unusual": True, "allow_nucleotide_letters": allow_nucleotide_letters}
+    records = [parse_given(given, **letters) for given in list_sequences(sequences)]
     taken = [taken_of_record(embedder, record) for record in records]
     _warn_of_truncated(records, taken)
     unique = list(dict.fromkeys(taken))
@@ -104,10 +110,4 @@ def _warn_of_truncated(records: Sequence[Record], taken: Sequence[str]) -> None:
     ]
     if cut:
         more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
-        warnings.warn(f"truncated: {', '.join(cut[:_MOST_NAMED])}{more}", stacklevel=4)
-
-
-def _record(sequence: str | Record, index: int) -> Record:
-    if isinstance(sequence, Record):
-        return sequence
-    return parse_sequence(sequence, f"{index + 1} of the list", keep_unusual=True)
+        warnings.warn(printable(f"truncated: {', '.join(cut[:_MOST_NAMED])}{more}"), stacklevel=4)

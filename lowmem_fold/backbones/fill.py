@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ..sequence_lists import Sequences, list_sequences
 from .chain import check_chain, check_length, masked_chain
 from .families import AMINO_ACIDS, MASK
 from .masked import check_masked_lm, masked_log_probabilities
@@ -63,18 +64,27 @@ class Filled:
         return "".join(letters)
 
 
-def fill(backbone: Backbone, sequences: Sequence[str], k: int = 5, names: Sequence[str] | None = None) -> list[Filled]:
+def fill(
+    backbone: Backbone,
+    sequences: Sequences,
+    k: int = 5,
+    names: Sequence[str] | None = None,
+    *,
+    allow_nucleotide_letters: bool = False,
+) -> list[Filled]:
     """The most probable amino acids at masked positions.
 
     Parameters
     ----------
     backbone : Backbone
-    sequences : sequence of str
-        One chain each, ``*`` or ``<mask>`` where a residue is masked.
+    sequences : iterable or mapping of str or Record
+        One chain each, ``*`` or ``<mask>`` where a residue is masked; as of `embed`.
     k : int
         How many residues a position, 1 to 20.
     names : sequence of str, optional
         What errors call the sequences.
+    allow_nucleotide_letters : bool
+        As of `embed`.
 
     Raises
     ------
@@ -82,12 +92,11 @@ def fill(backbone: Backbone, sequences: Sequence[str], k: int = 5, names: Sequen
         The model has no head for masked residues, `k` is none, or a sequence is not what it should be.
     """
     check_masked_lm(backbone)
-    if isinstance(sequences, str):
-        raise InputError("sequences are a list: put a single one into brackets")
     if not 1 <= k <= len(AMINO_ACIDS):
         raise InputError(f"k, the residues to show at a position, is 1 to {len(AMINO_ACIDS)}; it is {k}")
-    names = names or [f"sequence {number}" for number in range(1, len(sequences) + 1)]
-    masked = [_masked(text, name, backbone) for text, name in zip(sequences, names, strict=True)]
+    given = list_sequences(sequences)
+    named = zip((each.sequence for each in given), names or [each.name for each in given], strict=True)
+    masked = [_masked(masked_chain(*each, allow_nucleotide_letters), each[1], backbone) for each in named]
     filled: dict[int, Filled] = {}
 
     def receive(index: int, found: np.ndarray) -> None:
@@ -103,8 +112,7 @@ def check_masked(sequence: str, name: str) -> None:
         raise InputError(f"{name}: no residue is masked; write {MASK} or <mask> in its place")
 
 
-def _masked(text: str, name: str, backbone: Backbone) -> str:
-    sequence = masked_chain(text, name)
+def _masked(sequence: str, name: str, backbone: Backbone) -> str:
     check_masked(sequence, name)
     check_chain(sequence, name, backbone.family)
     check_length(sequence, name, backbone.family, "give the part around the masked residues")

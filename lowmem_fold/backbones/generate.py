@@ -16,6 +16,7 @@ from .families import AMINO_ACIDS, MASK
 from .masked import check_masked_lm, masked_log_probabilities
 
 if TYPE_CHECKING:
+    from ..sequences import Record
     from .backbone import Backbone
 
 __all__ = ["Generated", "check_sampling", "generate"]
@@ -40,12 +41,13 @@ class Generated:
 
 def generate(
     backbone: Backbone,
-    template: str,
+    template: str | Record,
     number: int = 1,
     *,
     temperature: float = 1.0,
     seed: int = 0,
     steps: int | None = None,
+    allow_nucleotide_letters: bool = False,
 ) -> list[Generated]:
     """Sample residues for the masked positions of a template.
 
@@ -58,7 +60,7 @@ def generate(
     Parameters
     ----------
     backbone : Backbone
-    template : str
+    template : str or Record
         One chain, ``*`` or ``<mask>`` where residues are to be sampled; the others stay. ``"*" * 100`` is all new.
     number : int
         Of sequences.
@@ -69,6 +71,8 @@ def generate(
     steps : int, optional
         Runs of the model, over which the positions are spread evenly. None: one for each position, which costs most
         and is truest to the model.
+    allow_nucleotide_letters : bool
+        As of `embed`.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def generate(
         The model has no head for masked residues, or a parameter is not what it should be.
     """
     check_masked_lm(backbone)
-    sequence = masked_chain(template, "the template")
+    sequence = masked_chain(template, "the template", allow_nucleotide_letters)
     check_chain(sequence, "the template", backbone.family)
     check_length(sequence, "the template", backbone.family, "ask for a shorter sequence")
     check_sampling(sequence, number, temperature, seed, steps)

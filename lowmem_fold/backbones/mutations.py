@@ -15,7 +15,7 @@ __all__ = ["ALL_MUTATIONS", "Mutation", "every_mutation", "parse_variant"]
 ALL_MUTATIONS = "all"
 
 
-_MUTATION = re.compile(r"([A-Za-z])([0-9]+)([A-Za-z])")
+_MUTATION = re.compile(r"([A-Za-z])([0-9]{1,18})([A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def _mutation(text: str, sequence: str, name: str) -> Mutation:
     found = _MUTATION.fullmatch(text)
     if not found:
         raise InputError(
-            f"{name}: {text!r} is no mutation. Write A123V for a V in place of the A at position 123, counted from 1; "
-            "several of one variant with ':' between them"
+            f"{name}: {text[:40]!r} is no mutation. Write A123V for a V in place of the A at position 123, counted "
+            "from 1; several of one variant with ':' between them"
         )
     mutation = Mutation(found[1].upper(), int(found[2]), found[3].upper())
     for letter in (mutation.wild_type, mutation.mutant):

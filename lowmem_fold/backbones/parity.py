@@ -18,8 +18,10 @@ from torch import Tensor
 from ..checkpoint import find_model
 from ..errors import InputError
 from ..loader import container_of, quiet_transformers
+from ..sequence_lists import GivenSequence, Sequences, list_sequences
 from .backbone import Backbone
-from .families import family_of
+from .chain import check_chain, masked_chain
+from .families import Family, family_of
 from .passes import padded
 
 __all__ = ["LayerParity", "Parity", "compare_states", "stock_states"]
@@ -77,7 +79,9 @@ class Parity:
         return "\n".join([head, *rows])
 
 
-def compare_states(reference: Backbone | States, other: Backbone, sequences: Sequence[str]) -> Parity:
+def compare_states(
+    reference: Backbone | States, other: Backbone, sequences: Sequences, *, allow_nucleotide_letters: bool = False
+) -> Parity:
     """The states of all layers, of all residues of these sequences, run as one batch, padded.
 
     Parameters
@@ -85,16 +89,18 @@ def compare_states(reference: Backbone | States, other: Backbone, sequences: Seq
     reference : Backbone or callable
         `stock_states(model)`, or the model at another precision.
     other : Backbone
-    sequences : sequence of str
-        One chain each.
+    sequences : iterable or mapping of str or Record
+        One chain each; as of `embed`.
+    allow_nucleotide_letters : bool
+        As of `embed`.
 
     Raises
     ------
     InputError
-        The two have not the same layers.
+        The two have not the same layers, or a sequence is not what it should be.
     """
     family = other.family
-    tokens = [family.encode(sequence) for sequence in sequences]
+    tokens = [_encoded(given, family, allow_nucleotide_letters) for given in list_sequences(sequences)]
     expected, found = _states(reference)(tokens), _states(other)(tokens)
     if expected.shape != found.shape:
         raise InputError(f"states are {tuple(found.shape)} and {tuple(expected.shape)}: these are different models")
@@ -107,6 +113,12 @@ def compare_states(reference: Backbone | States, other: Backbone, sequences: Seq
             for number, pair in enumerate(zip(expected[:, chosen], found[:, chosen], strict=True))
         )
     )
+
+
+def _encoded(given: GivenSequence, family: Family, allow_nucleotide_letters: bool) -> list[int]:
+    chain = masked_chain(given.sequence, given.name, allow_nucleotide_letters)
+    check_chain(chain, given.name, family)
+    return family.encode(chain)
 
 
 def _states(model: Backbone | States) -> States:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..packing import packed
+from ..sequence_lists import Sequences, list_sequences
 from .chain import check_chain, check_length, plain_chain
 from .families import AMINO_ACIDS
 from .likelihood import Likelihood, LikelihoodTask
@@ -18,6 +19,7 @@ from .queries import LONG_SCORED, Answer, Query
 from .variants import VariantScore, VariantsTask
 
 if TYPE_CHECKING:
+    from ..sequences import Record
     from .answers import AnswerFile
     from .backbone import Backbone
 
@@ -42,47 +44,56 @@ class Task(Protocol):
 _T = TypeVar("_T", bound=Task)
 
 
-def score(backbone: Backbone, sequences: Sequence[str], long: str = LONG_SCORED[0]) -> list[Likelihood]:
+def score(
+    backbone: Backbone, sequences: Sequences, long: str = LONG_SCORED[0], *, allow_nucleotide_letters: bool = False
+) -> list[Likelihood]:
     """The pseudo-perplexity of each sequence: as many runs of the model as it has residues.
 
     Parameters
     ----------
     backbone : Backbone
-    sequences : sequence of str
-        One chain each.
+    sequences : iterable or mapping of str or Record
+        One chain each; as of `embed`.
     long : str
         What is done with a sequence that is longer than the model has positions for: ``refuse``, or ``windows``, which
         shows it what is around each masked residue.
+    allow_nucleotide_letters : bool
+        As of `embed`.
 
     Raises
     ------
     InputError
         The model has no head for masked residues, or a sequence is not what it should be.
     """
-    if isinstance(sequences, str):
-        raise InputError("sequences are a list: put a single one into brackets")
-    names = [f"sequence {number}" for number in range(1, len(sequences) + 1)]
-    tasks = [LikelihoodTask(plain_chain(text, name)) for name, text in zip(names, sequences, strict=True)]
-    check_tasks(backbone, list(zip(names, tasks, strict=True)), long)
+    given = list_sequences(sequences)
+    tasks = [LikelihoodTask(plain_chain(each.sequence, each.name, allow_nucleotide_letters)) for each in given]
+    check_tasks(backbone, [(each.name, task) for each, task in zip(given, tasks, strict=True)], long)
     found: dict[LikelihoodTask, Likelihood] = {}
     run_tasks(backbone, tasks, found.__setitem__)
     return [found[task] for task in tasks]
 
 
 def score_mutations(
-    backbone: Backbone, sequence: str, mutations: str | Sequence[str], long: str = LONG_SCORED[0]
+    backbone: Backbone,
+    sequence: str | Record,
+    mutations: str | Sequence[str],
+    long: str = LONG_SCORED[0],
+    *,
+    allow_nucleotide_letters: bool = False,
 ) -> list[VariantScore]:
     """The masked-marginal score of variants of a sequence: as many runs as there are sets of mutated positions.
 
     Parameters
     ----------
     backbone : Backbone
-    sequence : str
+    sequence : str or Record
         The wild type, one chain.
     mutations : sequence of str, or "all"
         ``A123V``, several of one variant as ``A12V:G40D``; ``all``: each amino acid by each other, one at a time.
     long : str
         As of `score`.
+    allow_nucleotide_letters : bool
+        As of `embed`.
 
     Raises
     ------
@@ -92,7 +103,7 @@ def score_mutations(
     if isinstance(mutations, str) and mutations != ALL_MUTATIONS:
         raise InputError(f"mutations are a list, or {ALL_MUTATIONS!r}: put a single one into brackets")
     name = "the sequence"
-    task = VariantsTask.of(plain_chain(sequence, name), mutations, name)
+    task = VariantsTask.of(plain_chain(sequence, name, allow_nucleotide_letters), mutations, name)
     check_tasks(backbone, [(name, task)], long)
     found: list[VariantScore] = []
     run_tasks(backbone, [task], lambda _, scores: found.extend(scores))

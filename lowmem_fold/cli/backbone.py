@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError, InputError, first_line
+from ..terminal import say, tell
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_BACKBONE",
     "add_file_options",
+    "add_letter_options",
     "add_model_options",
     "add_sequence_options",
     "check_file",
@@ -35,6 +36,16 @@ def add_sequence_options(parser: argparse.ArgumentParser, masked: str = "") -> N
         "-i", "--fasta", metavar="FASTA", help=f"FASTA file, gzip accepted, - for standard input{masked}"
     )
     source.add_argument("-s", "--sequence", metavar="SEQ", help=f"one sequence instead of a file{masked}")
+    add_letter_options(parser)
+
+
+def add_letter_options(parser: argparse.ArgumentParser) -> None:
+    """Declare `--allow-nucleotide-letters`, which every verb has that reads sequences."""
+    parser.add_argument(
+        "--allow-nucleotide-letters",
+        action="store_true",
+        help="take sequences that look like DNA or RNA, 15 letters or more of ACGTUN alone, as proteins [refuse them]",
+    )
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +97,7 @@ def write_file(arguments: argparse.Namespace, text: str) -> None:
         write_text_atomic(arguments.output, text)
     except OSError as error:
         raise InputError(f"{arguments.output} could not be written, and is as it was: {error}") from error
-    print(f"{arguments.output} is written")
+    say(f"{arguments.output} is written")
 
 
 def load(arguments: argparse.Namespace) -> Backbone:
@@ -108,7 +119,7 @@ def load(arguments: argparse.Namespace) -> Backbone:
         ) from None
     told = backbone.describe()
     listed = ", ".join(str(told[name]) for name in ("family", "precision", "attention", "placement", "device"))
-    print(f"lowmem-fold: {told['model']} ({listed})", file=sys.stderr)
+    tell(f"{told['model']} ({listed})")
     return backbone
 
 
@@ -126,10 +137,15 @@ def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Rec
     from ..backbones.chain import refuse_chains
     from ..sequences import parse_sequence, read_fasta
 
+    letters = {
+        "keep_unusual": True,
+        "masked": masked,
+        "allow_nucleotide_letters": arguments.allow_nucleotide_letters,
+    }
     if arguments.sequence is None:
-        found = read_fasta(arguments.fasta, keep_unusual=True, masked=masked, file_names=False)
+        found = read_fasta(arguments.fasta, file_names=False, **letters)
     else:
-        found = [parse_sequence(arguments.sequence, keep_unusual=True, masked=masked)]
+        found = [parse_sequence(arguments.sequence, **letters)]
     for record in found:
         refuse_chains(len(record.chains), record.source)
     return found

@@ -17,6 +17,7 @@ from ..bench.presets import PRESETS, STOCK, grid
 from ..bench.table import comparison_table, result_text
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
+from ..terminal import printable, say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -90,19 +91,19 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals() as stops:
             sweep.run(stops)
     except Stopped as stop:
-        print(f"lowmem-fold: stopped by {stop}; run the same command again to go on", file=sys.stderr)
+        tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
     finally:
         progress.close()
     records = sweep.records()
-    print(f"\n{comparison_table(records)}\n\n{_summary(records, path)}")
+    say(f"\n{comparison_table(records)}\n\n{_summary(records, path)}")
     if missing := _missing(records, sweep.limit_seconds):
-        print(missing)
+        say(missing)
     if arguments.report:
         from ..bench.report import write
 
         write(path, Path(arguments.report))
-        print(f"The report is {arguments.report}")
+        say(f"The report is {arguments.report}")
     return SOME_FAILED if any(record.status == "failed" for record in records) else OK
 
 
@@ -112,8 +113,8 @@ def _limit_here(limit_seconds: float) -> float:
 
     times = slowness()
     if times > 1.2:
-        print(f"This machine is {times:.1f} times as slow as the one that the limits were set on", end="; ")
-        print(f"a configuration gets {times * limit_seconds:.0f} s instead of {limit_seconds:.0f} s", flush=True)
+        say(f"This machine is {times:.1f} times as slow as the one that the limits were set on", end="; ")
+        say(f"a configuration gets {times * limit_seconds:.0f} s instead of {limit_seconds:.0f} s")
     return times * limit_seconds
 
 
@@ -217,7 +218,7 @@ class _Progress:
         self._bar: Any = None
         left = sweep.left()
         if len(left) < len(sweep.configurations):
-            print(f"{len(sweep.configurations) - len(left)} of {len(sweep.configurations)} were measured before")
+            say(f"{len(sweep.configurations) - len(left)} of {len(sweep.configurations)} were measured before")
         if left and self._stream.isatty():
             from tqdm import tqdm
 
@@ -227,7 +228,7 @@ class _Progress:
 
     def _begins(self, configuration: Configuration) -> None:
         if self._bar is not None:
-            self._bar.set_description_str(configuration.label)
+            self._bar.set_description_str(printable(configuration.label))
 
     def _waits(self, seconds: float) -> None:
         if self._bar is not None:
@@ -236,7 +237,7 @@ class _Progress:
     def _ended(self, record: Measurement) -> None:
         if self._bar is not None:
             self._bar.clear()
-        print(result_text(record), flush=True)
+        say(result_text(record))
         if self._bar is not None:
             self._bar.update()
 

@@ -8,7 +8,6 @@ interruption: it goes on. A file that is there is added to, if model, precision,
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..backbones.pooling import POOLS
 from ..backbones.recipe import LONG, make_recipe
 from ..backbones.stores import ENDINGS, check_ending
 from ..errors import DeviceFailedError, InputError, WeightsLostError
+from ..terminal import say, tell
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 
@@ -110,10 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
                 progress=progress,
             )
     except Stopped as stop:
-        _tell(f"stopped by {stop}; run the same command again to go on")
+        tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
     except (OSError, WeightsLostError, DeviceFailedError) as error:
-        _tell(f"error: {error}. What is finished is sound; run the same command again to go on")
+        tell(f"error: {error}. What is finished is sound; run the same command again to go on")
         return SOME_FAILED
     _report(summary, len(found), arguments.output)
     return SOME_FAILED if summary.failed else OK
@@ -132,9 +132,9 @@ def _bar() -> Iterator[Callable[[float], None]]:
 def _report(summary: EmbedSummary, number: int, out: str) -> None:
     if summary.truncated:
         cut = [f"{id} (to {length})" for id, length in summary.truncated.items()]
-        _tell(f"warning: truncated, as --long says: {_listed(cut)}")
+        tell(f"warning: truncated, as --long says: {_listed(cut)}")
     if summary.placement is not None:
-        _tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
+        tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
     counts = {
         "embedded": len(summary.embedded),
         "there before": len(summary.skipped),
@@ -142,13 +142,13 @@ def _report(summary: EmbedSummary, number: int, out: str) -> None:
     }
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     once = f" ({summary.unique} different sequences)" if summary.unique < len(summary.embedded) else ""
-    print(f"{number} record{'s' if number != 1 else ''}: {listed}{once}. {_where(summary, out)}", flush=True)
+    say(f"{number} record{'s' if number != 1 else ''}: {listed}{once}. {_where(summary, out)}")
     for id, reason in list(summary.failed.items())[:_MAX_LISTED]:
-        _tell(f"FAILED: {id}: {reason}")
+        tell(f"FAILED: {id}: {reason}")
     if summary.failed:
         from ..backbones.embed_run import log_file
 
-        _tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
+        tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
 
 
 def _where(summary: EmbedSummary, out: str) -> str:
@@ -162,7 +162,3 @@ def _listed(texts: Iterable[str]) -> str:
     texts = list(texts)
     more = len(texts) - _MAX_LISTED
     return ", ".join(texts[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _tell(text: str) -> None:
-    print(f"lowmem-fold: {text}", file=sys.stderr)

@@ -12,6 +12,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..terminal import say
 from .backbone import (
     add_file_options,
     add_model_options,
@@ -58,11 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     for record in found:
         check_masked(record.sequence, record.source)
     backbone = load(arguments)
-    filled = fill(
-        backbone, [record.sequence for record in found], arguments.k, names=[record.source for record in found]
-    )
+    filled = fill(backbone, found, arguments.k, names=[record.source for record in found])
     if arguments.output is None:
-        print("\n\n".join(_text(record, each) for record, each in zip(found, filled, strict=True)))
+        say("\n\n".join(_text(record, each) for record, each in zip(found, filled, strict=True)))
     else:
         write_file(arguments, _table(found, filled, made_by(backbone)))
     return OK

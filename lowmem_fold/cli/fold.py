@@ -8,13 +8,14 @@ and versions) and lowmem_fold.log. Run the same command again after an interrupt
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeviceFailedError, InputError
 from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
+from ..terminal import say, tell
+from .backbone import add_letter_options
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--sequence", metavar="SEQ", help="one sequence instead of a file; its files are named 'sequence'"
     )
+    add_letter_options(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="where results go; made if need be")
     parser.add_argument(
         "--model",
@@ -136,10 +138,10 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals() as stops:
             summary = fold_records(records, arguments.output, options, progress=Progress(), stops=stops)
     except Stopped as stop:
-        _tell(f"stopped by {stop}; {_how_to_go_on(options)}")
+        tell(f"stopped by {stop}; {_how_to_go_on(options)}")
         return stop.exit_code
     except (OSError, DeviceFailedError) as error:
-        _tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
+        tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
         return SOME_FAILED
     _report(summary, len(records), Path(arguments.output))
     return SOME_FAILED if summary.failed else OK
@@ -160,18 +162,18 @@ def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     from ..sequences import parse_sequence, read_fasta
 
     if arguments.sequence is None:
-        return read_fasta(arguments.fasta)
+        return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
     if not arguments.sequence.strip():
         raise InputError("--sequence is empty.")
-    return [parse_sequence(arguments.sequence)]
+    return [parse_sequence(arguments.sequence, allow_nucleotide_letters=arguments.allow_nucleotide_letters)]
 
 
 def _warn(records: Sequence[Record]) -> None:
     warnings = [f"{record.source}: {warning}" for record in records for warning in record.warnings]
     for warning in warnings[:_MAX_LISTED]:
-        _tell(f"warning: {warning}")
+        tell(f"warning: {warning}")
     if len(warnings) > _MAX_LISTED:
-        _tell(f"warning: and {len(warnings) - _MAX_LISTED} more such changes; scores.jsonl has them all")
+        tell(f"warning: and {len(warnings) - _MAX_LISTED} more such changes; scores.jsonl has them all")
 
 
 def _report(summary: RunSummary, number: int, out: Path) -> None:
@@ -182,13 +184,13 @@ def _report(summary: RunSummary, number: int, out: Path) -> None:
         "failed": len(summary.failed),
     }
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    print(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}", flush=True)
+    say(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}")
     if summary.lowered:
-        _tell(f"in a LOWER PRECISION, as memory was short: {_listed(summary.lowered)}")
+        tell(f"in a LOWER PRECISION, as memory was short: {_listed(summary.lowered)}")
     if summary.suspect:
-        _tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {_listed(summary.suspect)}")
+        tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {_listed(summary.suspect)}")
     if summary.failed:
-        _tell(f"FAILED, tracebacks are in {out / 'lowmem_fold.log'}: {_listed(summary.failed)}")
+        tell(f"FAILED, tracebacks are in {out / 'lowmem_fold.log'}: {_listed(summary.failed)}")
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -200,7 +202,3 @@ def _how_to_go_on(options: RunOptions) -> str:
     if options.overwrite:
         return "the same command without --overwrite goes on (what was finished before, with the same settings, stays)"
     return "run the same command again to go on"
-
-
-def _tell(text: str) -> None:
-    print(f"lowmem-fold: {text}", file=sys.stderr)

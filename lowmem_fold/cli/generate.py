@@ -7,12 +7,12 @@ of, each with a residue sampled at the temperature. The same options and seed gi
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .backbone import add_file_options, add_model_options, check_file, load, made_by, write_file
+from ..terminal import say
+from .backbone import add_file_options, add_letter_options, add_model_options, check_file, load, made_by, write_file
 from .main import OK
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--length", metavar="L", type=int, help="residues of a sequence that is all new")
     what.add_argument("--template", metavar="SEQ", help="a sequence, '*' or '<mask>' for the residues to sample")
+    add_letter_options(parser)
     parser.add_argument("-n", "--number", metavar="N", type=int, default=1, help="sequences [1]")
     parser.add_argument(
         "--temperature",
@@ -52,14 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
     from ..backbones.generate import check_sampling, generate
 
     check_file(arguments)
-    template = masked_chain(_template(arguments), "the template")
+    letters = arguments.allow_nucleotide_letters
+    template = masked_chain(_template(arguments), "the template", letters)
     wanted = {name: getattr(arguments, name) for name in ("number", "temperature", "seed", "steps")}
     check_sampling(template, **wanted)
     backbone = load(arguments)
-    found = generate(backbone, template, **wanted)
+    found = generate(backbone, template, **wanted, allow_nucleotide_letters=letters)
     text = _fasta(found, backbone, arguments)
     if arguments.output is None:
-        sys.stdout.write(text)
+        say(text, end="")
     else:
         write_file(arguments, text)
     return OK

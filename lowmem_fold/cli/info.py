@@ -12,6 +12,7 @@ import platform
 from typing import Any
 
 from ..errors import InputError
+from ..terminal import say
 from ..versions import environment_versions, installed_version
 from .main import OK
 
@@ -48,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--precision is told of a model: give --model too")
     if arguments.model is None:
         facts = collect()
-        print(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
+        say(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
     else:
         about = weights(arguments.model, arguments.precision, arguments.device)
-        print(json.dumps(about, indent=1) if arguments.json else _weights_text(about))
+        say(json.dumps(about, indent=1) if arguments.json else _weights_text(about))
     return OK
 
 

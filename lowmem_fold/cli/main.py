@@ -9,13 +9,14 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from typing import NoReturn
 
 from ..errors import LowmemFoldError
+from ..terminal import PROGRAM, printable, tell
 from ..versions import package_version
 
 __all__ = ["main"]
 
-PROGRAM = "lowmem-fold"
 OK, SOME_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 #: Verb, and what it does. The module of a verb is imported when it is called, so that help never waits for torch.
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except LowmemFoldError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return WRONG_INPUT
     except BrokenPipeError:  # of what was piped into, as by `| head`: no more is wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,10 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors, which repeat what was given, are printable."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _main_options(given: list[str]) -> int:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {does}" for verb, does in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         PROGRAM,
         usage=f"{PROGRAM} VERB [options]",
         description="Protein structure prediction with ESMFold in a fifth of the activation memory.",
@@ -93,7 +101,7 @@ def _run_verb(verb: str, given: list[str]) -> int:
         meant = f" Did you mean {close[0]}?" if close else ""
         raise LowmemFoldError(f"{verb!r} is no verb of {PROGRAM}; there are {', '.join(VERBS)}.{meant}")
     module = import_module(f".{verb}", __package__)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         f"{PROGRAM} {verb}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,8 @@ from ..errors import InputError
 from ..memory.budget import format_memory
 from ..run.batches import WINDOW_TOKENS
 from ..run.options import DEFAULT_MODEL, PLACEMENTS
+from ..terminal import say, tell
+from .backbone import add_letter_options
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("-L", "--length", metavar="N", type=int, help="residues, with 25 for each linker between chains")
     what.add_argument("-i", "--fasta", metavar="FASTA", help="each record of a FASTA file, and all of them together")
     what.add_argument("--cards", action="store_true", help="the longest protein for each size of card, beside stock's")
+    add_letter_options(parser)
     parser.add_argument(
         "--memory", metavar="M", help="budget on the device: 8GB (8 x 10^9 bytes), 8GiB [what is free on it]"
     )
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.fasta is None:
         with _no_collection():
             plans = planner.plans(arguments.length)
-        print(json.dumps(plans.to_dict(), indent=1) if arguments.json else _as_text(plans))
+        say(json.dumps(plans.to_dict(), indent=1) if arguments.json else _as_text(plans))
         return OK if plans.chosen else SOME_FAILED
     return _batch(planner, records, arguments.json)
 
@@ -91,7 +93,7 @@ def _records(arguments: argparse.Namespace) -> Sequence[Record]:
         return []
     from ..sequences import read_fasta
 
-    return read_fasta(arguments.fasta)
+    return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
 
 
 def _planner(arguments: argparse.Namespace) -> Planner:
@@ -105,7 +107,7 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         if device is None:
             raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
         find_device(device)
-        print(f"lowmem-fold: measuring {device}, about 10 seconds", file=sys.stderr)
+        tell(f"measuring {device}, about 10 seconds")
         calibrate(device)
     return Planner(
         arguments.memory,
@@ -133,7 +135,7 @@ def _cards(arguments: argparse.Namespace) -> int:
     asked = str(source.asked_precision(arguments.precision))
     precisions = PRECISIONS if arguments.precision is None and source.policy is None else (asked,)
     rows = longest_proteins(arguments.model, precisions, stock=arguments.model == DEFAULT_MODEL)
-    print(json.dumps([asdict(row) for row in rows], indent=1) if arguments.json else cards_table(rows))
+    say(json.dumps([asdict(row) for row in rows], indent=1) if arguments.json else cards_table(rows))
     return OK
 
 
@@ -194,9 +196,9 @@ def _batch(planner: Planner, records: Sequence[Record], as_json: bool) -> int:
     batch = _together(planner, of_length, [record.num_tokens for record in records])
     if as_json:
         each = [{"id": record.id, **of_length[record.num_tokens].to_dict()} for record in records]
-        print(json.dumps({"records": each, "batch": batch}, indent=1))
+        say(json.dumps({"records": each, "batch": batch}, indent=1))
     else:
-        print(_batch_text(records, of_length, batch))
+        say(_batch_text(records, of_length, batch))
     return OK if all(plans.chosen for plans in of_length.values()) else SOME_FAILED
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
+from ..terminal import say
 from .info import weights_table
 from .main import OK, PROGRAM
 
@@ -71,10 +72,10 @@ def _write(arguments: argparse.Namespace, out: Path) -> None:
     try:
         if arguments.dequantize:
             save_dequantized(loaded.model, checkpoint, out)
-            print(f"{out}: unpacked, for stock transformers too")
+            say(f"{out}: unpacked, for stock transformers too")
         else:
-            print(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
-            print(f"{out} is written: --model {out}")
+            say(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
+            say(f"{out} is written: --model {out}")
     except OSError as error:
         raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
 

@@ -9,12 +9,12 @@ found is not asked again.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..terminal import say, tell
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 
@@ -84,10 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals():
             return _score(arguments, tasks, out)
     except Stopped as stop:
-        _tell(f"stopped by {stop}; run the same command again to go on")
+        tell(f"stopped by {stop}; run the same command again to go on")
         return stop.exit_code
     except OSError as error:
-        _tell(f"error: {error}. What was found is kept; run the same command again to go on")
+        tell(f"error: {error}. What was found is kept; run the same command again to go on")
         return SOME_FAILED
 
 
@@ -102,7 +102,7 @@ def _score(arguments: argparse.Namespace, tasks: _Tasks, out: Path) -> int:
     by_id = [(record.id, task) for record, task in tasks]
     settings = table_settings(backbone, by_id, arguments.long)
     if is_finished(out, settings, arguments.overwrite):
-        print(f"{out} was finished before")
+        say(f"{out} was finished before")
         return OK
     total = sum(len(task.queries) for task in {task for _, task in tasks})
     with tqdm(total=total, unit="run", unit_scale=True, smoothing=0, leave=False, disable=None) as bar:
@@ -114,19 +114,19 @@ def _score(arguments: argparse.Namespace, tasks: _Tasks, out: Path) -> int:
 def _report(summary: TableSummary, total: int, out: Path) -> None:
     before = f", {summary.known} of {total} runs of the model before" if summary.known else ""
     if summary.placement is not None:
-        _tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
+        tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
     if summary.others:
-        _tell(f"{summary.others} answers of an interrupted run with another input are kept beside {out}")
+        tell(f"{summary.others} answers of an interrupted run with another input are kept beside {out}")
     if summary.written:
-        print(f"{out} is written ({_counted(summary.written, 'sequence')}{before})")
+        say(f"{out} is written ({_counted(summary.written, 'sequence')}{before})")
     else:
-        print(f"{out} is not written: no sequence could be scored")
+        say(f"{out} is not written: no sequence could be scored")
     for id, reason in list(summary.failed.items())[:_MAX_LISTED]:
-        _tell(f"FAILED: {id}: {reason}")
+        tell(f"FAILED: {id}: {reason}")
     if summary.failed:
         from ..backbones.embed_run import log_file
 
-        _tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
+        tell(f"{len(summary.failed)} FAILED; tracebacks are in {log_file(out)}")
 
 
 def _tasks(arguments: argparse.Namespace, found: Sequence[Record]) -> _Tasks:
@@ -134,7 +134,7 @@ def _tasks(arguments: argparse.Namespace, found: Sequence[Record]) -> _Tasks:
     from ..backbones.likelihood import LikelihoodTask
     from ..backbones.variants import VariantsTask
 
-    sequences = {record.id: plain_chain(record.sequence, record.source) for record in found}
+    sequences = {record.id: plain_chain(record, record.source) for record in found}
     if arguments.mutations is None and arguments.mutations_file is None:
         return [(record, LikelihoodTask(sequences[record.id])) for record in found]
     mutations = _mutations(arguments, found)
@@ -154,7 +154,7 @@ def _mutations(arguments: argparse.Namespace, found: Sequence[Record]) -> Mappin
         listed = read_variants(arguments.mutations_file, [record.id for record in found])
         without = len(found) - len(listed)
         if without:
-            _tell(f"{_counted(without, 'sequence')} without mutations, left out")
+            tell(f"{_counted(without, 'sequence')} without mutations, left out")
         return listed
     if arguments.mutations.strip().lower() == ALL_MUTATIONS:
         return {record.id: ALL_MUTATIONS for record in found}
@@ -164,10 +164,6 @@ def _mutations(arguments: argparse.Namespace, found: Sequence[Record]) -> Mappin
             f"with the columns id and mutation, or give {ALL_MUTATIONS}"
         )
     return {found[0].id: [word.strip() for word in arguments.mutations.split(",")]}
-
-
-def _tell(text: str) -> None:
-    print(f"lowmem-fold: {text}", file=sys.stderr)
 
 
 def _counted(number: int, what: str) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL, RunOptions
+from ..terminal import say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     verified = verify(arguments.model, arguments.device, precisions, known_chains(), _tell)
     for measurement in verified.measurements:
         append_measurement(out, measurement)
-    print(text(verified))
-    print(f"\nThe record is in {out}, {len(verified.measurements)} lines: please send it in with what you report.")
+    say(text(verified))
+    say(f"\nThe record is in {out}, {len(verified.measurements)} lines: please send it in with what you report.")
     return OK if verified.holds else SOME_FAILED
 
 
@@ -91,7 +91,7 @@ def _refuse_unwritable(out: Path) -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"lowmem-fold: {line}", file=sys.stderr, flush=True)
+    tell(line)
 
 
 def text(verified: Verified) -> str:

@@ -8,11 +8,11 @@ network unless --js puts a copy into the page.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..terminal import say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     replaced = place.exists()
     path = write_page(place, page_html(page, library))
     for complaint in complaints:
-        print(f"lowmem-fold: warning: {complaint}", file=sys.stderr)
-    print(f"{path}{', in place of the page that was there' if replaced else ''}: {page.subtitle}")
+        tell(f"warning: {complaint}")
+    say(f"{path}{', in place of the page that was there' if replaced else ''}: {page.subtitle}")
     return code
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..ids import clean_id
 from ..versions import installed_version
 from .atoms import atom_array, residue_names
 
@@ -53,11 +54,11 @@ def cif_text(prediction: Prediction) -> str:
         "atom_site": _atom_site(prediction, atoms),
     }
     block = CIFBlock({name: CIFCategory(columns) for name, columns in categories.items()})
-    return str(CIFFile({prediction.id: block}).serialize())
+    return str(CIFFile({clean_id(prediction.id): block}).serialize())
 
 
 def _head(prediction: Prediction) -> dict[str, _Category]:
-    name = prediction.id
+    name = clean_id(prediction.id)
     entry = f"_{name}" if _RESERVED.match(name) else name  # a leading underscore makes the writer quote it
     return {
         "entry": {"id": entry},
@@ -102,7 +103,9 @@ def _molecules(prediction: Prediction) -> dict[str, _Category]:
             "id": numbers,
             "type": ["polymer"] * len(entities),
             "src_method": ["man"] * len(entities),
-            "pdbx_description": [f"{prediction.id}, chain {', '.join(chain_ids)}" for chain_ids in entities.values()],
+            "pdbx_description": [
+                f"{clean_id(prediction.id)}, chain {', '.join(chain_ids)}" for chain_ids in entities.values()
+            ],
             "pdbx_number_of_molecules": [len(chain_ids) for chain_ids in entities.values()],
         },
         "entity_poly": {

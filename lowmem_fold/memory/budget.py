@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from numbers import Integral
+from reprlib import repr as short_repr
 
 from ..errors import InputError
 
@@ -20,7 +22,12 @@ UNITS = {
     "GIB": 2**30,
     "TIB": 2**40,
 }
-_AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)", re.ASCII)
+# Of so many digits an amount is beyond any memory, and Python refuses to read thousands of them as a number.
+_DIGITS = 30
+_AMOUNT = re.compile(rf"(\d{{1,{_DIGITS}}}(?:\.\d{{0,{_DIGITS}}})?|\.\d{{1,{_DIGITS}}})\s*([A-Za-z]*)", re.ASCII)
+MOST = 2**63
+#: A number alone below this is not meant as bytes: no budget is that small, and `8` is 8 GB to who writes it.
+LEAST_BARE = 2**20
 
 
 def parse_memory(amount: str | int) -> int:
@@ -30,23 +37,29 @@ def parse_memory(amount: str | int) -> int:
     ----------
     amount : str or int
         `8GB` is 8 x 10^9 bytes, `8GiB` 2^33; KB, MB, TB, KiB, MiB and TiB likewise, in any case, a space before it or
-        not. A number alone is bytes. Parts of a byte are dropped.
+        not. A number alone is bytes, from `LEAST_BARE` (a MiB) on. Parts of a byte are dropped.
 
     Raises
     ------
     InputError
-        It is something else, or not above zero: says what to write.
+        It is something else, not above zero, or a smaller number alone: says what to write.
     """
-    if isinstance(amount, int) and not isinstance(amount, bool):
-        size = amount
+    if isinstance(amount, Integral) and not isinstance(amount, bool):
+        size, unit = int(amount), ""
     else:
-        found = _AMOUNT.fullmatch(str(amount).strip())
+        found = _AMOUNT.fullmatch(amount.strip()) if isinstance(amount, str) else None
         unit = found[2].upper() if found else ""
-        if not isinstance(amount, str) or found is None or (unit or "B") not in UNITS:
-            raise InputError(f"memory {amount!r} is no amount: write 8GB (8 x 10^9 bytes), 8GiB (2^33) or 500MB")
+        if found is None or (unit or "B") not in UNITS:
+            raise InputError(
+                f"memory {short_repr(amount)} is not a memory size: write 8GB (8 x 10^9 bytes), 8GiB (2^33) or 500MB"
+            )
         size = int(Fraction(found[1]) * UNITS[unit or "B"])
+    if abs(size) >= MOST:
+        raise InputError("memory of 2^63 bytes or more is not a memory size: write an amount such as 8GB")
     if size <= 0:
-        raise InputError(f"memory {amount!r} is nothing: write an amount such as 8GB")
+        raise InputError(f"memory {short_repr(amount)} is nothing: write an amount such as 8GB")
+    if not unit and size < LEAST_BARE:
+        raise InputError(f"memory {amount!r} has no unit, and would be bytes: write {size}GB or {size}MB")
     return size
 
 

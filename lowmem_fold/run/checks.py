@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..formats.files import nearest_existing
+from ..ids import check_id
+from ..molecules import refuse_nucleotides
 from .lock import FolderLock
 from .options import RunOptions, differing_settings, settings_id
 from .output import TABLE, OutputFolder, StoredResult
@@ -49,6 +51,9 @@ def check_output(
     """
     _refuse_place(output)
     for record in records:
+        check_id(record.id)
+        if not options.allow_nucleotide_letters:
+            refuse_nucleotides(record.chains, record.source or record.id)
         _refuse_unwritable(record, options)
     if not output.path.is_dir():
         return

@@ -71,6 +71,8 @@ class RunOptions:
         Whether to write ``<id>.pae.json``.
     overwrite : bool
         Whether records that are finished are folded again, and settings may differ from the folder's.
+    allow_nucleotide_letters : bool
+        Whether records that look like DNA or RNA, see `lowmem_fold.molecules`, are folded as proteins.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class RunOptions:
     format: str = "pdb"
     save_pae: bool = False
     overwrite: bool = False
+    allow_nucleotide_letters: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("num_recycles", self.num_recycles, 0)

@@ -155,7 +155,7 @@ class OutputFolder:
             The line of the record in ``scores.jsonl``.
         """
         partial = self.path / PARTIAL
-        made = prediction.save(partial, format=options.format, save_pae=options.save_pae)
+        made = prediction.save(partial, format=options.format, save_pae=options.save_pae, overwrite=True)
         scores = {**prediction.scores(), **notes, "settings_id": settings_id(self._settings)}
         mark = write_text_atomic(
             partial / (prediction.id + _SCORES), json.dumps(scores, indent=1, allow_nan=False) + "\n"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..terminal import say
 from .table import FAILED, SUSPECT
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Progress(SilentProgress):
 
     def loading(self, model: str) -> None:
         if self._stream.isatty():
-            print(f"loading {model}", file=self._stream, flush=True)
+            say(f"loading {model}", stream=self._stream)
 
     def start(self, records: Sequence[Record], num_passes: int) -> None:
         self._passes = num_passes
@@ -166,7 +167,7 @@ class Progress(SilentProgress):
             self._bar.clear()
         if self._lines is not None:
             try:
-                print(text, file=self._lines, flush=True)
+                say(text, stream=self._lines)
             except OSError:  # nobody reads any more (a closed pipe or session): the run goes on without it
                 self._lines = None
                 with suppress(OSError, ValueError):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..bench.style import LIGHT, rendered
 from ..errors import LowmemFoldError
 from ..formats import write_bytes_atomic
+from ..terminal import say
 from .known import read_prediction
 from .run import RunRecord, number, read_run
 from .static import draw_structure
@@ -65,12 +66,12 @@ def main() -> int:
     try:
         for id, path, reason in write_pictures(parser.parse_args().folder):
             if reason is None:
-                print(path)
+                say(str(path))
             else:
-                print(f"error: no picture of {id}: {reason}", file=sys.stderr)
+                say(f"error: no picture of {id}: {reason}", stream=sys.stderr)
                 failed = True
     except (LowmemFoldError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", stream=sys.stderr)
         return 2
     return 1 if failed else 0
 

@@ -14,6 +14,7 @@ from lowmem_fold.backbones.pooling import parse_pool
 from lowmem_fold.backbones.recipe import make_recipe
 from lowmem_fold.backbones.windows import windows
 from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.sequences import parse_sequence
 from tests.backbones.models import BERT, CASES, ESM, T5_PIECES, esm_config
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "GS", "ACDEFGHIKLMNPQRSTVWYX", "MKTAYIAKQR", "W", "GS", "MVLSPADKTNVKAAW"]
@@ -163,7 +164,7 @@ def test_progress_ends(backbone):
 
 
 def test_long_sequences_are_refused_by_name(backbone):
-    with pytest.raises(InputError, match=r"'3 of the list': 21 residues are more than the 20 that max_length allows"):
+    with pytest.raises(InputError, match=r"sequence 3: 21 residues are more than the 20 that max_length allows"):
         embed(backbone("esm2"), ["MK", "GS", SEQUENCES[2]], max_length=20)
     with pytest.raises(InputError, match=r"80 residues are more than the 36 that ESM-1b/1v takes"):
         embed(backbone("esm1"), ["MK" * 40])
@@ -171,7 +172,7 @@ def test_long_sequences_are_refused_by_name(backbone):
 
 def test_truncated(backbone):
     options = {"long": "truncate", "max_length": 10, "pool": "mean", "residues": True}
-    with pytest.warns(UserWarning, match=r"truncated: .*1 of the list'? \(22 residues, to 10\)$") as caught:
+    with pytest.warns(UserWarning, match=r"truncated: sequence 1 \(22 residues, to 10\)$") as caught:
         cut, whole = backbone("esm2").embed([SEQUENCES[0], "GS"], **options)
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(UserWarning, match=r"to 10\) and 2 more$"):
@@ -281,16 +282,34 @@ def test_what_a_family_has_not(backbone):
 @pytest.mark.parametrize(
     ("sequences", "named"),
     [
-        ("MKT", "a list"),
-        (["MKT", "M-T"], "'2 of the list'.*position 2.*'-'"),
+        (["MKT", "M-T"], "sequence 2: .*position 2.*'-'"),
+        ({"a b": "M-T"}, "sequence 'a b': .*position 2.*'-'"),
+        (["MKT", None], "sequence 2 is missing"),
+        ([["MKT", "GS"]], "sequence 1 is a list: .*joined with ':'"),
+        (["ACGT" * 4], "sequence 1: looks like DNA or RNA"),
         (["MKT:GS"], "2 chains"),
         ([""], "no sequence"),
     ],
-    ids=["text", "gap", "chains", "empty"],
+    ids=["gap", "gap-by-id", "none", "list", "nucleotides", "chains", "empty"],
 )
 def test_wrong_sequences(backbone, sequences, named):
     with pytest.raises(InputError, match=named):
         embed(backbone("esm2"), sequences)
+
+
+def test_a_string_is_one_sequence_and_a_dictionary_is_of_ids_to_sequences(backbone):
+    model = backbone("esm2")
+    (one,) = embed(model, "MKTAYI")
+    found = embed(model, {"long": "MKTAYI", "sp|P12345|x": "GS"})
+    assert [each.residues.shape[0] for each in found] == [6, 2]
+    assert found[0].residues == pytest.approx(one.residues, abs=1e-5)
+
+
+def test_letters_of_nucleotides_where_they_are_allowed(backbone):
+    model, text = backbone("esm2"), "ACGT" * 4
+    assert embed(model, [text], allow_nucleotide_letters=True)[0].residues.shape[0] == 16
+    record = parse_sequence(text, allow_nucleotide_letters=True)
+    assert embed(model, [record])[0].residues.shape[0] == 16
 
 
 def test_numbers_that_are_none_are_refused(backbone, monkeypatch):

@@ -66,9 +66,18 @@ def test_k_is_a_number_of_amino_acids(esm2, k):
         fill(esm2, ["M*"], k)
 
 
-def test_a_string_is_no_list(esm2):
-    with pytest.raises(InputError, match="put a single one into brackets"):
-        fill(esm2, "M*")
+def test_sequences_as_they_may_be_given(esm2):
+    expected = fill(esm2, ["M*"])
+    assert fill(esm2, "M*") == fill(esm2, {"M*A": "M*"}) == fill(esm2, (text for text in ["M*"])) == expected
+    with pytest.raises(InputError, match=r"sequence 1 is a list: .*joined with ':'"):
+        fill(esm2, [["M*", "GS"]])
+
+
+def test_letters_of_nucleotides_where_they_are_allowed(esm2):
+    text = "ACGT" * 4 + "*"
+    with pytest.raises(InputError, match="sequence 1: looks like DNA or RNA"):
+        fill(esm2, [text])
+    assert len(esm2.fill([text], allow_nucleotide_letters=True)) == 1
 
 
 def test_too_long(family_folder):

@@ -106,3 +106,12 @@ def test_steps_share_the_positions(esm2, monkeypatch, steps, counts):
 def test_refused(esm2, template, options, message):
     with pytest.raises(InputError, match=message):
         generate(esm2, template, **options)
+
+
+def test_letters_of_nucleotides_where_they_are_allowed(esm2):
+    template = "ACGT" * 4 + "*"
+    with pytest.raises(InputError, match="the template: looks like DNA or RNA"):
+        generate(esm2, template)
+    assert len(generate(esm2, template, allow_nucleotide_letters=True)[0].sequence) == 17
+    with pytest.raises(InputError, match=r"the template is a list: .*joined with ':'"):
+        generate(esm2, ["M*"])

@@ -197,6 +197,30 @@ def test_different_models_are_not_compared(family_folder) -> None:
         compare_states(load_backbone("demo", device="cpu"), load_backbone(family_folder("esm2"), device="cpu"), ["MKT"])
 
 
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        ({"a": "MK-"}, "sequence 'a': position 3: '-' is no residue"),
+        ([["MKT", "GS"]], "sequence 1 is a list: .*joined with ':'"),
+        (["ACGT" * 4], "sequence 1: looks like DNA or RNA"),
+        (None, "there are no sequences"),
+    ],
+    ids=["by-id", "list", "nucleotides", "none"],
+)
+def test_wrong_sequences(family_folder, sequences, message: str) -> None:
+    backbone = load_backbone(family_folder("esm2"), device="cpu")
+    with pytest.raises(InputError, match=message):
+        compare_states(backbone, backbone, sequences)
+
+
+def test_sequences_as_they_may_be_given(family_folder) -> None:
+    backbone = load_backbone(family_folder("esm2"), device="cpu")
+    expected = compare_states(backbone, backbone, ["MKTAY"])
+    assert compare_states(backbone, backbone, "MKTAY") == expected
+    assert compare_states(backbone, backbone, {"alpha": "MKTAY"}) == expected
+    compare_states(backbone, backbone, ["ACGT" * 4], allow_nucleotide_letters=True)
+
+
 def test_the_demos_stem_is_stocks() -> None:
     """ESM-2 8M with its real weights, fine-tuned; stock reads it as a part of the whole ESMFold."""
     backbone = load_backbone("demo", device="cpu")

@@ -12,6 +12,7 @@ from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.queries import Query
 from lowmem_fold.backbones.score import score, score_mutations
 from lowmem_fold.errors import InputError
+from lowmem_fold.sequences import parse_sequence
 
 from .masked_stock import AMINO_ACIDS, MASKED, stock_of
 
@@ -139,9 +140,12 @@ def test_windows(positions, seen):
         (["MKT", "MK*"], "sequence 2: position 3 is masked, and has no score"),
         (["XX"], "sequence 1: no residue is one of the 20 amino acids"),
         (["MK:T"], "sequence 1: 2 chains, and a language model reads one at a time"),
-        ("MKT", "sequences are a list"),
+        ({"a": "MK-"}, "sequence 'a': position 3: '-' is no residue"),
+        ([["MKT", "GS"]], "sequence 1 is a list: .*joined with ':'"),
+        (["MKT", float("nan")], "sequence 2 is missing"),
+        (["ACGT" * 4], "sequence 1: looks like DNA or RNA"),
     ],
-    ids=["masked", "unknown", "chains", "string"],
+    ids=["masked", "unknown", "chains", "by-id", "list", "nan", "nucleotides"],
 )
 def test_refused_sequences(esm2, sequences, message):
     with pytest.raises(InputError, match=message):
@@ -156,6 +160,22 @@ def test_refused_sequences(esm2, sequences, message):
 def test_refused_mutations(esm2, mutations, message):
     with pytest.raises(InputError, match=message):
         score_mutations(esm2, SEQUENCE, mutations)
+
+
+def test_sequences_as_they_may_be_given(esm2):
+    expected = score(esm2, ["MKTAY"])
+    assert score(esm2, "MKTAY") == score(esm2, {"alpha": "MKTAY"}) == score(esm2, iter(["MKTAY"])) == expected
+
+
+def test_letters_of_nucleotides_where_they_are_allowed(esm2):
+    text = "ACGT" * 4
+    assert score(esm2, [text], allow_nucleotide_letters=True)[0].length == 16
+    assert score(esm2, [parse_sequence(text, allow_nucleotide_letters=True)])[0].length == 16
+    with pytest.raises(InputError, match="the sequence: looks like DNA or RNA"):
+        score_mutations(esm2, text, ["A1C"])
+    assert len(score_mutations(esm2, text, ["A1C"], allow_nucleotide_letters=True)) == 1
+    with pytest.raises(InputError, match=r"the sequence is a list: .*joined with ':'"):
+        score_mutations(esm2, ["MKT"], ["M1A"])
 
 
 def test_unknown_way_with_long_sequences(esm2):

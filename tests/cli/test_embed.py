@@ -74,6 +74,22 @@ def test_sequence_instead_of_a_file(model, tmp_path):
         assert found["sequence"].pooled.shape == (32,)
 
 
+def test_letters_of_nucleotides_are_embedded_where_they_are_allowed(model, tmp_path, capsys):
+    path, out = tmp_path / "gene.fasta", tmp_path / "out.h5"
+    path.write_text(">gene\nATGAAAGCTTTACGTGGCCATTAA\n")
+    assert main(command(path, out, model)) == 2
+    assert "looks like DNA or RNA" in capsys.readouterr().err
+    assert main(command(path, out, model, "--allow-nucleotide-letters")) == 0
+
+
+def test_no_escape_code_of_a_header_reaches_the_terminal(model, tmp_path, capsys):
+    path, out = tmp_path / "c1.fasta", tmp_path / "out.h5"
+    path.write_text(">a\x9b31m\nMKTAYIAKQRMKTAYIAKQR\n", encoding="utf-8")
+    assert main(command(path, out, model, "--max-length", "5", "--long", "truncate")) == 0
+    printed, told = capsys.readouterr()
+    assert "truncated, as --long says: a\\x9b31m (to 5)" in told and "\x9b" not in printed + told
+
+
 def test_failure_and_truncation_are_told(model, fasta, tmp_path, capsys, monkeypatch):
     run = Backbone.hidden_states
 

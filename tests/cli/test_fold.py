@@ -81,6 +81,30 @@ def test_sequence_instead_of_a_file(model, tmp_path):
     assert (tmp_path / "sequence.pdb").exists()
 
 
+@pytest.mark.parametrize("source", ["-i", "--sequence"])
+def test_letters_of_nucleotides_are_folded_where_they_are_allowed(model, tmp_path, capsys, source):
+    text, out = "ATGAAAGCTTTACGTGGCCATTAA", tmp_path / "out"
+    fasta = tmp_path / "gene.fasta"
+    fasta.write_text(f">sequence\n{text}\n")
+    command = ["fold", source, str(fasta) if source == "-i" else text, "-o", str(out)]
+    assert main(command) == 2 and not out.exists()
+    assert "looks like DNA or RNA" in capsys.readouterr().err
+    assert main([*command, "--allow-nucleotide-letters"]) == 0
+    assert json.loads((out / "sequence.scores.json").read_text())["sequence"] == text
+
+
+def test_a_typed_header_is_heeded(model, tmp_path, capsys):
+    path = tmp_path / "boltz.fasta"
+    path.write_text(">A|protein|./a.a3m\nMKTAYIAK\n>B|dna\nACGTACGTAC\n")
+    assert main(["fold", "-i", str(path), "-o", str(tmp_path / "out"), "--allow-nucleotide-letters"]) == 2
+    assert f"{path}, record 2 (line 3), 'B|dna': by its header this is of type 'dna'" in capsys.readouterr().err
+
+
+def test_a_bare_number_of_bytes_is_refused(model, fasta, tmp_path, capsys):
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--memory", "8"]) == 2
+    assert "--memory: memory '8' has no unit, and would be bytes: write 8GB" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_standard_input(model, tmp_path, monkeypatch, pack):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pack(FASTA.encode()))))
@@ -166,7 +190,7 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
         (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
         (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
         (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'gpu'"),
-        (["--memory", "8 bananas"], "--memory: memory '8 bananas' is no amount"),
+        (["--memory", "8 bananas"], "--memory: memory '8 bananas' is not a memory size"),
         (["--host-memory", "0"], "--host-memory"),
         (["--placement", "disk"], "--placement"),
         (["--allow-precision", "int8,int9"], "'int9' is no preset"),

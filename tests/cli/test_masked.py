@@ -380,3 +380,20 @@ def test_what_is_there_is_not_overwritten_unasked(folder, tmp_path, capsys, verb
     assert "is there already" in capsys.readouterr().err and out.read_text() == "mine"
     assert call(folder, *verb, "-o", out, "--overwrite") == 0
     assert out.read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("fill", ["-s", "ACGTACGTACGTACG*"]),
+        ("score", ["-s", "ACGTACGTACGTACG", "-o", "out.csv"]),
+        ("score", ["-s", "ACGTACGTACGTACG", "-o", "out.csv", "--mutations", "A1C"]),
+        ("generate", ["--template", "ACGTACGTACGTACG*"]),
+    ],
+    ids=["fill", "score", "mutations", "generate"],
+)
+def test_letters_of_nucleotides_where_they_are_allowed(folder, tmp_path, monkeypatch, capsys, verb, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert call(folder, verb, *arguments) == 2
+    assert "looks like DNA or RNA" in capsys.readouterr().err
+    assert call(folder, verb, *arguments, "--allow-nucleotide-letters") == 0

@@ -94,6 +94,8 @@ def test_seconds_of_a_batch_count_shared_weights_once(monkeypatch: pytest.Monkey
     [
         (["-L", "0"], "length must be a whole number"),
         (["-L", "10", "--memory", "8G"], "8GiB"),
+        (["-L", "10", "--memory", "8"], "write 8GB"),
+        (["-L", "10", "--memory", "9" * 5000], "not a memory size"),
         (["-L", "10", "--precision", "int3"], "int3"),
         (["-L", "10", "--model", "someone/else"], "hf download"),
         (["-i", "absent.fasta"], "absent.fasta"),
@@ -103,6 +105,17 @@ def test_seconds_of_a_batch_count_shared_weights_once(monkeypatch: pytest.Monkey
 def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], text: str) -> None:
     assert main(["plan", *arguments]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_letters_of_nucleotides_are_taken_where_they_are_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gene.fasta").write_text(">gene\nATGAAAGCTTTACGTGGCCATTAA\n")
+    command = ["plan", "-i", str(tmp_path / "gene.fasta"), "--model", "someone/else"]
+    assert main(command) == 2
+    assert "looks like DNA or RNA" in capsys.readouterr().err
+    assert main([*command, "--allow-nucleotide-letters"]) == 2
+    assert "hf download" in capsys.readouterr().err  # the records were read
 
 
 @pytest.mark.parametrize(

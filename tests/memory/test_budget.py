@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError
@@ -23,7 +24,10 @@ from lowmem_fold.memory.budget import format_memory, parse_memory
         ("64KiB", 65536),
         ("123456789", 123456789),
         ("7B", 7),
+        ("1048576", 2**20),
+        (2**20, 2**20),
         (123456789, 123456789),
+        (np.int64(123456789), 123456789),
     ],
     ids=repr,
 )
@@ -37,9 +41,31 @@ def test_reads(amount: str | int, size: int) -> None:
     ids=repr,
 )
 def test_refuses_what_is_no_amount(amount: object) -> None:
-    with pytest.raises(InputError, match=r"8GB \(8 x 10\^9 bytes\), 8GiB") as caught:
+    with pytest.raises(InputError, match=r"not a memory size: write 8GB \(8 x 10\^9 bytes\), 8GiB") as caught:
         parse_memory(amount)  # type: ignore[arg-type]
     assert repr(amount) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("amount", "advice"),
+    [(8, "write 8GB or 8MB"), ("8", "write 8GB"), (" 8.5 ", "write 8GB"), ("40960", "40960MB"), (2**20 - 1, "MB")],
+    ids=repr,
+)
+def test_a_small_number_alone_is_not_taken_for_bytes(amount: str | int, advice: str) -> None:
+    with pytest.raises(InputError, match="has no unit") as caught:
+        parse_memory(amount)
+    assert advice in str(caught.value) and str(amount) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["9" * 5000, "0." + "9" * 5000 + "GB", 10**5000, 2**63, f"{2**63}B", "99999999TiB", -(10**5000)],
+    ids=["digits", "decimals", "int", "int64", "int64-text", "unit", "negative"],
+)
+def test_refuses_what_no_machine_has(amount: str | int) -> None:
+    with pytest.raises(InputError, match="memory") as caught:
+        parse_memory(amount)
+    assert len(str(caught.value)) < 200 and "8GB" in str(caught.value)
 
 
 @pytest.mark.parametrize("amount", ["0GB", 0, -5, "0.1B"], ids=repr)

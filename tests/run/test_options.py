@@ -58,7 +58,7 @@ def test_wrong_value_is_refused_by_name_and_value(name, value):
         ("max_tokens_per_batch", 0),
         ("recycle_tolerance", 1),
         ("device", "cuda:1"),
-        ("memory", 1),
+        ("memory", 2**20),
         ("memory", "7.5GiB"),
         ("allow_precision", ("int8", "stem=int8,trunk=fp32")),
     ],
@@ -92,6 +92,7 @@ OTHER = {
     "format": "cif",
     "save_pae": True,
     "overwrite": True,
+    "allow_nucleotide_letters": True,
 }
 
 
