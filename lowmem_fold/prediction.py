@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import InputError
 from .ids import check_id
+from .plausibility import geometry_problems
 from .residues import ATOM_ORDER, NUM_ATOMS
 from .sequences import chain_label
 
@@ -25,15 +26,11 @@ __all__ = ["FORMATS", "MIN_PLDDT_OF_PERFECT_PTM", "PERFECT_PTM", "Prediction"]
 #: Names of the structure formats that ``Prediction.save`` writes.
 FORMATS = ("pdb", "cif", "both")
 
-#: A pTM above this with a mean pLDDT below the other is no prediction: broken folds of long chains were reported with
-#: pTM 0.999 (facebookresearch/esm, issues 560 and 641).
+#: A pTM of this or more is wrong with a mean pLDDT below the other, or where the chains cannot be true: broken folds of
+#: long chains were reported with pTM 0.999, one with a mean pLDDT of 29, one with 88 (facebookresearch/esm, issues 560
+#: and 641).
 PERFECT_PTM = 0.99
 MIN_PLDDT_OF_PERFECT_PTM = 70.0
-
-_CA_SPACING = (3.3, 4.3)  # Angstrom; consecutive CA atoms of a trans peptide are 3.8 apart
-_CIS_SPACING = (2.6, 3.3)  # before a proline the peptide may be cis: 2.9
-_MAX_BROKEN = 0.25  # part of a chain's CA-CA distances that may lie outside
-_MIN_CHAIN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +148,13 @@ class Prediction:
     def problems(self) -> tuple[str, ...]:
         """Reasons for which the result cannot be true, empty if there are none.
 
-        Not finite numbers; a pTM above ``PERFECT_PTM`` with a mean pLDDT below ``MIN_PLDDT_OF_PERFECT_PTM``; in a chain
-        of three residues or more, consecutive CA atoms not 3.8 Angstrom apart in more than a quarter of the places.
+        Not finite numbers; of each chain, whatever its pLDDT, consecutive CA atoms that are not 3.8 Angstrom apart,
+        clashes, and a radius of gyration that no chain of its length has (`plausibility`); a pTM of ``PERFECT_PTM`` or
+        more with one of these, or with a mean pLDDT below ``MIN_PLDDT_OF_PERFECT_PTM``. Each is one line.
         """
-        found = [self._not_finite(), self._perfect_but_unsure()]
-        found += [self._broken(index) for index in range(len(self.chains))]
+        ca = ATOM_ORDER["CA"]
+        geometry = geometry_problems(self.positions[:, ca], self.atom_mask[:, ca], self.chains, self.chain_ids)
+        found = [self._not_finite(), self._wrongly_perfect(bool(geometry)), *geometry]
         return tuple(reason for reason in found if reason)
 
     def _not_finite(self) -> str | None:
@@ -169,28 +168,13 @@ class Prediction:
         bad = [name for name, array in values.items() if not np.isfinite(array).all()]
         return f"the output is not finite: {', '.join(bad)}" if bad else None
 
-    def _perfect_but_unsure(self) -> str | None:
-        if self.ptm > PERFECT_PTM and self.mean_plddt < MIN_PLDDT_OF_PERFECT_PTM:
+    def _wrongly_perfect(self, broken: bool) -> str | None:
+        perfect, unsure = self.ptm >= PERFECT_PTM, self.mean_plddt < MIN_PLDDT_OF_PERFECT_PTM
+        if perfect and broken:
+            return f"pTM {self.ptm:.3f} of a structure that cannot be true (mean pLDDT {self.mean_plddt:.1f})"
+        if perfect and unsure:
             return f"pTM {self.ptm:.3f} with a mean pLDDT of {self.mean_plddt:.1f}: one of them is wrong"
         return None
-
-    def _broken(self, chain: int) -> str | None:
-        rows = np.flatnonzero(self.chain_index == chain)
-        if len(rows) < _MIN_CHAIN:
-            return None
-        ca = self.positions[rows, ATOM_ORDER["CA"]].astype(np.float64)
-        exists = self.atom_mask[rows, ATOM_ORDER["CA"]] & np.isfinite(ca).all(axis=-1)
-        bonded = exists[1:] & exists[:-1]
-        spacing = np.linalg.norm(ca[1:][bonded] - ca[:-1][bonded], axis=-1)
-        proline = np.array([letter == "P" for letter in self.chains[chain][1:]])[bonded]
-        good = _within(spacing, _CA_SPACING) | (proline & _within(spacing, _CIS_SPACING))
-        broken = float(np.sum(~good)) / max(len(good), 1)
-        if broken <= _MAX_BROKEN:
-            return None
-        return (
-            f"chain {self.chain_ids[chain]} is broken: {broken:.0%} of its consecutive CA atoms are not "
-            f"{_CA_SPACING[0]} to {_CA_SPACING[1]} Angstrom apart (median {np.median(spacing):.2f})"
-        )
 
     def to_pdb(self) -> str:
         """The structure as PDB text, pLDDT in the B-factor.
@@ -361,10 +345,6 @@ def _made(folder: Path) -> Path:
     except OSError as error:
         raise InputError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another one.") from None
     return folder
-
-
-def _within(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
-    return (values >= bounds[0]) & (values <= bounds[1])
 
 
 def _plain(value: Any) -> Any:

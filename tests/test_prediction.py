@@ -129,7 +129,7 @@ def test_atoms_that_do_not_exist_do_not_count():
 
 @pytest.mark.parametrize(
     ("ptm", "plddt", "refused"),
-    [(0.999, 40.0, True), (0.991, 69.9, True), (0.999, 70.0, False), (0.99, 40.0, False)],
+    [(0.999, 40.0, True), (0.99, 69.9, True), (0.999, 70.0, False), (0.9899, 40.0, False)],
     ids=["far", "near", "sure", "not-perfect"],
 )
 def test_perfect_ptm_with_low_plddt(ptm, plddt, refused):
@@ -161,9 +161,22 @@ def test_the_broken_chain_is_named():
     assert reason.startswith("chain B is broken: 67%") and "median 8." in reason
 
 
-def test_collapsed_chain():
-    prediction = make_prediction("MKTAYIAKQ")
-    assert len(spoiled(prediction, positions=np.zeros_like(prediction.positions))) == 1
+@pytest.mark.parametrize("plddt", [20.0, 65.8, 88.0])
+@pytest.mark.parametrize(("ptm", "said"), [(0.999, True), (0.99, True), (0.6, False)])
+def test_broken_geometry_is_a_problem_at_any_confidence(ptm, said, plddt):
+    prediction = make_prediction("MKTAYIAKQ", ptm=ptm, plddt=np.full(9, plddt, np.float32))
+    problems = spoiled(prediction, positions=np.zeros_like(prediction.positions))
+    of_ptm = f"pTM {ptm:.3f} of a structure that cannot be true (mean pLDDT {plddt:.1f})"
+    assert problems == (
+        *([of_ptm] * said),
+        "chain A is broken: 100% of its consecutive CA atoms are not 3.3 to 4.3 Angstrom apart (median 0.00)",
+        "chain A clashes: 100% of its CA atoms are within 2 Angstrom of one that is not a neighbour's",
+    )
+
+
+def test_a_structure_of_unknown_ptm_is_judged_by_its_geometry_alone():
+    prediction = make_prediction("MKTAYIAKQ", ptm=float("nan"))
+    assert prediction.problems() == ("the output is not finite: pTM",)
 
 
 def test_chains_may_lie_apart():

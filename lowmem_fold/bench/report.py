@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..formats.files import write_text_atomic
 from ..memory.budget import format_memory
+from ..readable import readable
 from .accuracy import summary
 from .configuration import OURS
 from .groups import ACTIVATIONS, PEAKS, Group, groups
@@ -74,7 +75,7 @@ def write(records_path: str | Path, html_path: str | Path) -> None:
     found = groups(read_measurements(records_path))
     if not found:
         raise InputError(f"{records_path}: no record of lowmem-fold bench is in it, so that there is nothing to report")
-    page = _page(Path(records_path).name, found)
+    page = readable(_page(Path(records_path).name, found))
     try:
         write_text_atomic(html_path, page)
     except OSError as error:

@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..readable import readable
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Drawing", "Theme", "plain_numbers", "rendered", "require_matplotlib", "themed"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Drawing",
+    "Theme",
+    "make_readable",
+    "plain_numbers",
+    "rendered",
+    "require_matplotlib",
+    "themed",
+]
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,7 @@ def rendered(draw: Drawing, theme: Theme, form: str, comment: str = "") -> bytes
     with themed(theme), io.BytesIO() as file:
         figure = Figure(layout="constrained")
         draw(figure, theme)
+        make_readable(figure)
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else {"Comment": comment})
         return file.getvalue()
 
@@ -133,11 +145,21 @@ def _settings(theme: Theme) -> dict[str, Any]:
         "grid.color": theme.grid,
         "grid.linewidth": 0.7,
         "font.size": 10,
+        "text.parse_math": False,  # a `$` is that of a name
         "legend.fontsize": 9,
         "legend.frameon": False,
         "lines.markersize": 4,
         "svg.hashsalt": "lowmem_fold",
     }
+
+
+def make_readable(figure: Figure) -> None:
+    """Put replacement signs into the figure's texts where a name is not UTF-8, which no font could draw."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(readable(text.get_text()))
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from ..bench.style import LIGHT, Drawing, Theme, themed
+from ..bench.style import LIGHT, Drawing, Theme, make_readable, themed
 from ..errors import InputError
 
 try:
@@ -32,4 +32,5 @@ def drawn(draw: Drawing, theme: Theme = LIGHT) -> ShownFigure:
     with themed(theme):
         figure = ShownFigure(layout="constrained")
         draw(figure, theme)
+        make_readable(figure)
     return figure

@@ -13,6 +13,7 @@ import numpy as np
 from ..bench.structures import Structure, read_atoms, read_text, residue_arrays
 from ..errors import InputError
 from ..prediction import Prediction
+from ..readable import readable
 from ..residues import ATOM_ORDER
 from ..sequences import chain_label
 
@@ -197,4 +198,4 @@ def _name(path: Path) -> str:
     name = path.name
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
-    return name
+    return readable(name)

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..formats import write_text_atomic
+from ..readable import readable
 from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY
 from .packed import block, plain_json
@@ -100,7 +101,7 @@ def page_html(page: Page, library: bytes | None = None) -> str:
     }
     parts = {
         "policy": _policy(script, ADDRESS if library is None else "blob:"),
-        "title": html.escape(page.title),
+        "title": html.escape(readable(page.title)),
         "style": _asset("page.css"),
         "data": plain_json(data),
         "blocks": "\n".join(blocks),

@@ -43,7 +43,26 @@ def new_viewer() -> Any:
         raise InputError("views need py3Dmol, which is not installed: pip install 'lowmem-fold[viz]'") from error
 
     class Viewer(py3Dmol.view):
-        """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display."""
+        """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display.
+
+        No ``<`` of what it is told stands in its script, so that no name in a structure file can end the script.
+        """
+
+        startjs: str
+        updatejs: str
+
+        def __init__(self, **size: int) -> None:
+            super().__init__(**size)
+            self._frame = self.startjs  # py3Dmol's own elements; what is told follows
+
+        def _make_html(self) -> str:
+            told = self.startjs.removeprefix(self._frame)
+            self.startjs = self._frame + _without_markup(told)
+            return str(super()._make_html())
+
+        def update(self) -> None:
+            self.updatejs = _without_markup(self.updatejs)
+            super().update()
 
         def __repr__(self) -> str:
             return "<structure viewer of py3Dmol>"
@@ -52,6 +71,11 @@ def new_viewer() -> Any:
             return str(self.write_html())
 
     return Viewer(width=640, height=480)
+
+
+def _without_markup(calls: str) -> str:
+    """Calls with arguments in JSON, in which a ``<`` can only stand in a text."""
+    return calls.replace("<", "\\u003c")
 
 
 def add_colored(viewer: Any, model: int, prediction: Prediction, kinds: np.ndarray, colors: list[str]) -> None:
