@@ -32,6 +32,7 @@ MEASURED = (("fp32", 64), ("fp32", 192), ("int8", 192), ("bnb-nf4", 192), ("pair
 RESERVE = {
     "cuda_context_bytes": CUDA_CONTEXT_BYTES,
     "cuda_workspace_bytes": reserve.CUDA_WORKSPACE_BYTES,
+    "cuda_segment_bytes": reserve.CUDA_SEGMENT_BYTES,
     "cuda_rounding": reserve.CUDA_ROUNDING,
 }
 
@@ -123,7 +124,8 @@ def text(measurements: Sequence[Measurement]) -> str:
     )
     beside = (
         f"{CUDA_CONTEXT_BYTES / 2**30:.1f} GiB for CUDA's context, {reserve.CUDA_WORKSPACE_BYTES // 2**20} MiB of"
-        f" workspace and {reserve.CUDA_ROUNDING:.0%} for the allocator"
+        f" workspace,\n{reserve.CUDA_SEGMENT_BYTES // 2**20} MiB and {reserve.CUDA_ROUNDING:.1%} of the peak for"
+        " torch's allocator"
     )
     notes = [
         "Two numbers: with all weights on the card, and with streamed ones; `-` is what does not fit at any length.",

@@ -9,8 +9,11 @@ __all__ = ["reserve_bytes"]
 CUDA_WORKSPACE_BYTES = 32 * 2**20
 """cuBLAS's workspace on Hopper, which torch takes from its own allocator; earlier cards get a quarter. From torch's
 documentation of CUBLAS_WORKSPACE_CONFIG, not measured."""
-CUDA_ROUNDING = 0.02
-"""Share of the peak that the allocator may hold in parts of blocks that nothing fits into. An assumption."""
+CUDA_SEGMENT_BYTES = 32 * 2**20
+CUDA_ROUNDING = 0.006
+"""What torch's allocator takes from a card beyond the peak of all tensors, at least, and as a share of that peak: parts
+of its segments that nothing fits into. From a simulation of the allocator that replays a fold's requests (9 to 81 MiB
+from 64 to 3,000 residues): `tests/memory/test_reserve.py`. Not yet measured on a card."""
 PROCESS_BYTES = 330 * 2**20
 """Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
 312 to 324 MiB of the demo model in `benchmarks/results/sweep-demo.jsonl`, with torch 2.13 on Linux. bitsandbytes takes
@@ -21,5 +24,5 @@ def reserve_bytes(device: str, peak_bytes: int) -> int:
     """What a budget has to hold besides the peak of all tensors: on CUDA its context, workspaces of its libraries and
     what the allocator cannot use of its blocks; else the process itself."""
     if device.startswith("cuda"):
-        return CUDA_CONTEXT_BYTES + CUDA_WORKSPACE_BYTES + int(CUDA_ROUNDING * peak_bytes)
+        return CUDA_CONTEXT_BYTES + CUDA_WORKSPACE_BYTES + CUDA_SEGMENT_BYTES + int(CUDA_ROUNDING * peak_bytes)
     return PROCESS_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,11 +12,20 @@ from torch import nn
 from lowmem_fold.bench.models import small_config
 from lowmem_fold.checkpoint import find_checkpoint
 from lowmem_fold.errors import InputError
-from lowmem_fold.folder import load
+from lowmem_fold.folder import Folder, load
 from lowmem_fold.loader import load_model, planned_model
 from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.quantization.registry import unavailable
-from lowmem_fold.residency import PLACEMENTS, Held, WeightLayout, held_bytes, load_placed, refusal, weight_layout
+from lowmem_fold.residency import (
+    PLACEMENTS,
+    Held,
+    WeightLayout,
+    held_bytes,
+    load_placed,
+    placing,
+    refusal,
+    weight_layout,
+)
 from lowmem_fold.saving import save_quantized
 from lowmem_fold.weight_files import WeightFiles
 
@@ -240,3 +250,20 @@ def test_the_stem_is_visited_once_for_many_records(sound: Path, monkeypatch: pyt
 def test_small_config_is_what_these_tests_count_on() -> None:
     config = small_config()
     assert (config.num_hidden_layers, config.esmfold_config.trunk.num_blocks) == (3, 2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "bnb-nf4"])
+def test_weights_in_one_piece_fold_the_same(sound: Path, precision: str) -> None:
+    """As CUDA has them: one buffer for each stack of layers. Made on the CPU here."""
+    resolved = parse_precision(precision).resolve(CPU)
+    if reason := unavailable(resolved.stem.weights, CPU):
+        pytest.skip(reason)
+    expected = load(str(sound), precision=precision, device="cpu")
+    building = placing.Building(find_checkpoint(str(sound)), resolved)
+    placing._fill_in_one_piece(building, building.open(), CPU)
+    found = Folder(building.model, expected.checkpoint, expected.precision)
+    positions = [folder.fold("MKTAYIAKQR", num_recycles=1).positions for folder in (found, expected)]
+    np.testing.assert_array_equal(*positions)
+    for stack in (building.model.esm.encoder.layer, building.model.trunk.blocks):
+        weights = [each for layer in stack for each in (*layer.parameters(), *layer.buffers()) if each.ndim]
+        assert len({each.untyped_storage().data_ptr() for each in weights}) == 1
