@@ -1,6 +1,14 @@
 """Errors that a user can act on: the command line prints their text, without a traceback."""
 
-__all__ = ["BudgetError", "InputError", "LowmemFoldError", "ModelError", "WeightsLostError", "first_line"]
+__all__ = [
+    "BudgetError",
+    "InputError",
+    "LowmemFoldError",
+    "ModelError",
+    "OutputLostError",
+    "WeightsLostError",
+    "first_line",
+]
 
 
 class LowmemFoldError(Exception):
@@ -17,6 +25,10 @@ class BudgetError(InputError):
 
 class ModelError(LowmemFoldError, RuntimeError):
     """A model cannot be had or is not what it should be (exit code 2): says how to get it."""
+
+
+class OutputLostError(LowmemFoldError, OSError):
+    """The output folder was taken away from a run that writes into it (exit code 1): says what stands there now."""
 
 
 class WeightsLostError(ModelError):

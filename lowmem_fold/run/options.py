@@ -71,6 +71,8 @@ class RunOptions:
         Whether to write ``<id>.pae.json``.
     overwrite : bool
         Whether records that are finished are folded again, and settings may differ from the folder's.
+    adopt : bool
+        Whether a ``config.json`` that was lost or damaged is written anew, where all results have the run's settings.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class RunOptions:
     format: str = "pdb"
     save_pae: bool = False
     overwrite: bool = False
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("num_recycles", self.num_recycles, 0)
@@ -123,8 +126,11 @@ class RunOptions:
     @property
     def endings(self) -> tuple[str, ...]:
         """Endings of the files that a finished record has, its scores last."""
-        pae = (".pae.json",) if self.save_pae else ()
-        return (*FORMATS[self.format], *pae, ".scores.json")
+        return (*FORMATS[self.format], *self.pae_endings, ".scores.json")
+
+    @property
+    def pae_endings(self) -> tuple[str, ...]:
+        return (".pae.json",) if self.save_pae else ()
 
     @property
     def load_keywords(self) -> dict[str, Any]:

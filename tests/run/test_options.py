@@ -92,6 +92,7 @@ OTHER = {
     "format": "cif",
     "save_pae": True,
     "overwrite": True,
+    "adopt": True,
 }
 
 
