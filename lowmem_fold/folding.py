@@ -202,6 +202,7 @@ class _Run:
         finally:
             self._progress.close()
         self._output.arrange_table(order)
+        self._output.check_all_there(self._summary.folded)
         rmtree(self._output.path / STEM, ignore_errors=True)
         _log.info("end: %d folded, %d failed", len(self._summary.folded), len(self._summary.failed))
         return _with_others(self._summary, self._output, records)

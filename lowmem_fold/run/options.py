@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -184,8 +185,7 @@ def _precision_of_folder(model: str) -> Precision | None:
     """What a model has where none is asked for, if that is known without asking the hub."""
     if model == "demo":
         return Precision()
-    path = Path(model)
-    return (Checkpoint(model, path).policy() or Precision()) if path.is_dir() else None
+    return (Checkpoint(model, Path(model)).policy() or Precision()) if os.path.isdir(model) else None
 
 
 def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

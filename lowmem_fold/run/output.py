@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, OutputLostError
 from ..formats import pae_json, write_bytes_atomic, write_text_atomic
 from ..formats.files import refuse_link
+from ..formats.pdb import PDBLimitError
 from .lock import LOCK, FolderLock
 from .options import RunOptions, settings_id
 from .result_files import FileSums, structure_endings
@@ -173,14 +174,14 @@ class OutputFolder:
                 if self._lock.is_held():
                     self._clear_partial()
 
-    def begin(self, config: Mapping[str, Any], order: Sequence[str]) -> None:
+    def begin(self, config: Mapping[str, Any], order: Sequence[str] = ()) -> None:
         """Write ``config.json`` and repair ``scores.jsonl``; results may follow. order: ids of the input."""
         self._settings = config["settings"]
         with self._writing():
             self._replace(self.path / CONFIG, json.dumps({"schema": SCHEMA, **config}, indent=1) + "\n")
         self.repair_table(order)
 
-    def repair_table(self, order: Sequence[str]) -> None:
+    def repair_table(self, order: Sequence[str] = ()) -> None:
         """Make ``scores.jsonl`` agree with the finished records, those of the input first and in its order."""
         with self._writing():
             self._table = ScoreTable(self.path / TABLE, self._replace)
@@ -192,6 +193,17 @@ class OutputFolder:
         assert self._table is not None, "begin() comes first"
         with self._writing():
             self._table.arrange(order)
+
+    def check_all_there(self, ids: Iterable[str]) -> None:
+        """Raise OutputLostError if files of finished records were removed while the run lasted."""
+        names, results = set(os.listdir(self.path)), self.read_results()
+        lost = [id for id in ids if not _names(results[id]) <= names]
+        if lost:
+            listed = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+            raise OutputLostError(
+                f"{self.path}: files of {listed} were removed while this run wrote into the folder. Run the same "
+                "command again to fold them anew (with --adopt if config.json was removed too)."
+            )
 
     def absent(self, records: Sequence[Record]) -> list[str]:
         """Return the ids of which the folder has something, and the input has no record."""
@@ -356,6 +368,10 @@ def _read_result(path: Path) -> StoredResult | None:
     return _as_result(id, scores) if ours else None
 
 
+def _names(result: StoredResult) -> set[str]:
+    return {result.id + _SCORES, *(f"{result.id}.{ending}" for ending in result.files or ())}
+
+
 def _as_result(id: str, scores: Mapping[str, Any]) -> StoredResult:
     files = scores.get("files")
     return StoredResult(id, summary_line(scores), files if isinstance(files, dict) else None)
@@ -369,8 +385,8 @@ def _files(prediction: Prediction, options: RunOptions) -> tuple[dict[str, bytes
     if ".pdb" in structure_endings(options):
         try:
             texts[".pdb"] = prediction.to_pdb()
-        except InputError as error:
-            reason = f"no PDB: {error}"
+        except PDBLimitError as error:
+            reason = f"mmCIF alone, no PDB: {error.limit}"
     if ".cif" in structure_endings(options, ["pdb"] if reason else None):
         texts[".cif"] = prediction.to_cif()
     if options.save_pae:

@@ -288,7 +288,7 @@ def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, ca
     monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
     printed, errors = capsys.readouterr()
-    assert "no PDB: one: a coordinate of -1200.000" in printed
+    assert "no PDB: a coordinate of -1200.000" in printed
     assert "INCOMPLETE, written as mmCIF alone, as PDB cannot hold them: one" in errors
 
 
@@ -302,7 +302,9 @@ def test_device_that_is_not_there(fasta, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("model", ["nobody/has-this", "./nowhere", "."], ids=["hub-id", "no-folder", "no-model"])
+@pytest.mark.parametrize(
+    "model", ["nobody/has-this", "./nowhere", ".", "x" * 300], ids=["hub-id", "no-folder", "no-model", "long"]
+)
 def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     assert main(["fold", "-i", str(fasta), "-o", "out", "--model", model]) == 2

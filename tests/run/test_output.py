@@ -157,6 +157,18 @@ def test_folder_that_goes_while_a_result_is_written_is_told_as_such(tmp_path, mo
     assert not out.exists()
 
 
+def test_results_that_are_removed_from_the_folder_are_missed(tmp_path):
+    def before(record):
+        if record.id == "r2":
+            for path in tmp_path.glob("r0*"):
+                path.unlink()
+
+    with pytest.raises(OutputLostError, match="files of r0 were removed"):
+        fold(make_records(4, 5, 6), tmp_path, before=before)
+    assert fold(make_records(4, 5, 6), tmp_path)[1] == ["r0"]
+    assert table_ids(tmp_path) == ["r0", "r1", "r2"]
+
+
 def test_lock_of_another_run_in_a_new_folder_stays(tmp_path):
     out = tmp_path / "out"
 
@@ -402,7 +414,7 @@ def test_structure_out_of_the_columns_of_pdb_is_kept_as_mmcif(tmp_path, format):
     assert (tmp_path / "r0.cif").read_text() == helix(records[0], **far(records[0])).to_cif()
     line = json.loads((tmp_path / TABLE).read_text().splitlines()[0])
     assert (line["status"], line["left_out"]) == ("incomplete", ["pdb"])
-    assert line["reason"].startswith("no PDB: r0: a coordinate of -120")
+    assert line["reason"].startswith("mmCIF alone, no PDB: a coordinate of -120")
     assert fold(records, tmp_path, options, **model)[1] == []  # what there is stays
 
 
