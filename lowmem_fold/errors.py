@@ -28,7 +28,7 @@ class ModelError(LowmemFoldError, RuntimeError):
 
 
 class OutputLostError(LowmemFoldError, OSError):
-    """The output folder was taken away from a run that writes into it (exit code 1): says what stands there now."""
+    """The output folder, or a file of it, was taken from a run that writes there (exit code 1): says what became of it."""
 
 
 class WeightsLostError(ModelError):

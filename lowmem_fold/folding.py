@@ -193,6 +193,9 @@ class _Run:
         try:
             while batches:
                 self._fold_window(next_window(batches, WINDOW_TOKENS if self._two_phases else 0))
+            with self._stops.held():
+                self._output.arrange_table(order)
+            self._output.check_all_there(self._summary.folded)
         except KeyboardInterrupt as stop:
             _log.info("stopped by %s with %d of %d folded", stop or "Ctrl-C", len(self._summary.folded), len(todo))
             raise
@@ -201,8 +204,6 @@ class _Run:
             raise
         finally:
             self._progress.close()
-        self._output.arrange_table(order)
-        self._output.check_all_there(self._summary.folded)
         rmtree(self._output.path / STEM, ignore_errors=True)
         _log.info("end: %d folded, %d failed", len(self._summary.folded), len(self._summary.failed))
         return _with_others(self._summary, self._output, records)

@@ -114,9 +114,9 @@ def _refuse_without_config(
     """Each result states a hash of its settings: only what has that of the settings now is known to belong to them."""
     if not (options.adopt or options.overwrite):
         raise InputError(
-            f"{output.path}: the config.json of the run that wrote the {_counted(len(results))} in this folder is "
-            "lost. Add --adopt, with the options of that run, to have it written anew and resume; or give another "
-            "folder with -o."
+            f"{output.path}: the config.json of the run that wrote here ({_counted(len(results))} finished) is lost. "
+            "Add --adopt, with the options of that run, to have it written anew and resume; or give another folder "
+            "with -o."
         )
     if "fingerprint" not in settings:  # known once the model is loaded
         return

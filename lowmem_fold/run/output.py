@@ -292,6 +292,8 @@ class OutputFolder:
         self._lock.check_held()
         try:
             yield
+        except InputError as error:  # a link in the place of a file of ours, since the run began
+            raise OutputLostError(str(error)) from None
         except OSError:
             self._lock.check_held()
             raise

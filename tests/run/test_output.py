@@ -169,6 +169,20 @@ def test_results_that_are_removed_from_the_folder_are_missed(tmp_path):
     assert table_ids(tmp_path) == ["r0", "r1", "r2"]
 
 
+def test_link_put_into_the_folder_in_mid_run_ends_the_run(tmp_path):
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    mine.write_text("precious\n")
+
+    def before(record):
+        if record.id == "r1":
+            (out / TABLE).unlink()
+            (out / TABLE).symlink_to(mine)
+
+    with pytest.raises(OutputLostError, match=rf"{TABLE}: is a link"):
+        fold(make_records(4, 5), out, before=before)
+    assert mine.read_text() == "precious\n"
+
+
 def test_lock_of_another_run_in_a_new_folder_stays(tmp_path):
     out = tmp_path / "out"
 
@@ -392,7 +406,7 @@ def test_folder_whose_config_is_lost_takes_no_other_records_either(tmp_path):
     fold(make_records(4), tmp_path)
     (tmp_path / CONFIG).unlink()
     (tmp_path / TABLE).unlink()
-    with pytest.raises(InputError, match=r"config\.json of the run that wrote the 1 record in this folder is lost"):
+    with pytest.raises(InputError, match=r"config\.json of the run that wrote here \(1 record finished\) is lost"):
         fold(make_records(4, prefix="other"), tmp_path, RunOptions(num_recycles=1))
 
 
