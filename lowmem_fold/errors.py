@@ -28,7 +28,7 @@ class ModelError(LowmemFoldError, RuntimeError):
 
 
 class OutputLostError(LowmemFoldError, OSError):
-    """The output folder, or a file of it, was taken from a run that writes there (exit code 1): says what became of it."""
+    """The output folder, or a file of it, was taken from a run that writes there (exit code 1)."""
 
 
 class WeightsLostError(ModelError):
