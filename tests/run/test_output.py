@@ -268,6 +268,16 @@ def test_damaged_record_that_cannot_be_folded_again_is_a_failure_for_good(tmp_pa
         summary, _ = fold(make_records(4), tmp_path, before=before)
         assert summary.failed == ["r0"]
         assert json.loads((tmp_path / TABLE).read_text())["status"] == "failed"
+        assert not (tmp_path / "r0.scores.json").exists()  # else a page of the run would show it as well
+
+
+def test_damaged_record_has_no_line_until_it_is_folded_again(tmp_path):
+    fold(make_records(4, 5), tmp_path)
+    (tmp_path / "r0.pdb").write_bytes(b"")
+    seen = []
+    fold(make_records(4, 5), tmp_path, before=lambda record: seen.append(table_ids(tmp_path)))
+    assert seen == [["r1"]]
+    assert table_ids(tmp_path) == ["r0", "r1"]
 
 
 def test_damaged_scores_are_named_and_their_line_keeps_its_place(tmp_path):
