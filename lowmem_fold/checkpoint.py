@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +159,9 @@ def _located(model: str) -> Checkpoint:
         from .demo import MODEL_FOLDER
 
         checkpoint = Checkpoint(model, MODEL_FOLDER)
-    elif Path(model).is_dir():
+    elif os.path.isdir(model):  # pathlib raises for a name that is too long
         checkpoint = Checkpoint(model, Path(model))
-    elif Path(model).exists():
+    elif os.path.exists(model):
         raise ModelError(f"{model} is a file; --model takes the folder that holds config.json and the weights")
     else:
         checkpoint = Checkpoint(model, _from_hub(model))

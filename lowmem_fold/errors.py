@@ -6,6 +6,7 @@ __all__ = [
     "InputError",
     "LowmemFoldError",
     "ModelError",
+    "OutputLostError",
     "WeightsLostError",
     "first_line",
 ]
@@ -25,6 +26,10 @@ class BudgetError(InputError):
 
 class ModelError(LowmemFoldError, RuntimeError):
     """A model cannot be had or is not what it should be (exit code 2): says how to get it."""
+
+
+class OutputLostError(LowmemFoldError, OSError):
+    """The output folder, or a file of it, was taken from a run that writes there (exit code 1)."""
 
 
 class WeightsLostError(ModelError):

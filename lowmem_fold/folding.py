@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from .errors import DeviceFailedError, LowmemFoldError
+from .errors import DeviceFailedError, LowmemFoldError, OutputLostError
 from .log import logging_to
 from .memory.budget import parse_memory
 from .memory.exhaustion import capacity_text, check_device, is_out_of_memory, others_text, release_memory
@@ -60,6 +60,15 @@ class RunSummary:
         Finished before.
     lowered : list of str
         Written, but folded in a lower precision than asked for, as ``RunOptions.allow_precision`` let them be.
+    incomplete : list of str
+        Written as mmCIF only, as their coordinates leave the columns of a PDB file.
+    damaged : list of str
+        Finished before, but folded again: a file was not any more what had been written, or their scores could not be
+        read.
+    absent : list of str
+        In the folder, and not in the input.
+    other_files : list of str
+        Names of files of these records that come from an earlier fold, in a format that was not asked for now.
     """
 
     folded: list[str] = field(default_factory=list)
@@ -67,6 +76,10 @@ class RunSummary:
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     lowered: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    other_files: list[str] = field(default_factory=list)
 
 
 def fold_records(
@@ -108,6 +121,8 @@ def fold_records(
         If the folder holds results of other settings or another sequence, cannot be written, or is in use.
     ModelError
         If the model cannot be loaded.
+    OutputLostError
+        If the folder is removed or replaced meanwhile.
     OSError
         If a result cannot be written, as on a full disk. What was written stays sound.
     DeviceFailedError
@@ -122,9 +137,9 @@ def fold_records(
     todo = _likely_unfinished(output, records, options)
     if not todo:
         with output.opened():
-            output.repair_table()
+            output.repair_table([record.id for record in records])
             rmtree(output.path / STEM, ignore_errors=True)
-        return RunSummary(skipped=[record.id for record in records])
+            return _with_others(RunSummary(skipped=[record.id for record in records]), output, records)
     progress = progress or SilentProgress()
     progress.loading(options.model)
     with _budget(options):
@@ -157,16 +172,22 @@ class _Run:
         self._progress = progress
         self._stops = stops
         self._device = str(model.get("device", "cpu"))
-        self._cache = StemCache(Path(options.stem_cache or output.path / STEM), model)
+        self._cache = StemCache(
+            Path(options.stem_cache or output.path / STEM), model, shared=options.stem_cache is not None
+        )
         self._stem = StemPhase(ladder, self._cache, self._device, progress, stops)
         self._summary = RunSummary()
 
     def fold(self, records: Sequence[Record], config: Mapping[str, Any]) -> RunSummary:
         settings = config["settings"]
         todo = self._output.unfinished(records, self._options, settings)
-        self._summary.skipped = sorted({record.id for record in records} - {record.id for record in todo})
+        order = [record.id for record in records]
+        self._summary.skipped = sorted(set(order) - {record.id for record in todo})
+        self._summary.damaged = self._output.damaged
         with self._stops.held():
-            self._output.begin(config)
+            self._output.begin(config, order)
+        if self._output.damaged:
+            _log.warning("damaged, and folded again: %s", ", ".join(self._output.damaged))
         _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), dict(settings))
         self._progress.start(todo, self._options.num_recycles + 1)
         _log.info("memory: %s", capacity_text(self._device))
@@ -175,6 +196,9 @@ class _Run:
         try:
             while batches:
                 self._fold_window(next_window(batches, WINDOW_TOKENS if self._two_phases else 0))
+            with self._stops.held():
+                self._output.arrange_table(order)
+            self._output.check_all_there(self._summary.folded)
         except KeyboardInterrupt as stop:
             _log.info("stopped by %s with %d of %d folded", stop or "Ctrl-C", len(self._summary.folded), len(todo))
             raise
@@ -185,7 +209,7 @@ class _Run:
             self._progress.close()
         rmtree(self._output.path / STEM, ignore_errors=True)
         _log.info("end: %d folded, %d failed", len(self._summary.folded), len(self._summary.failed))
-        return self._summary
+        return _with_others(self._summary, self._output, records)
 
     @property
     def _two_phases(self) -> bool:
@@ -276,6 +300,8 @@ class _Run:
         try:
             with self._stops.held():
                 line = self._output.save(prediction, {**_about(record), **status, **notes}, self._options)
+        except OutputLostError:
+            raise
         except LowmemFoldError as error:  # the structure does not fit the format
             self._save_failure(record, {**notes, "reason": str(error), "error_type": type(error).__name__})
             return
@@ -286,6 +312,8 @@ class _Run:
             self._summary.lowered.append(record.id)
         if problems:
             self._summary.suspect.append(record.id)
+        if line.get("left_out"):
+            self._summary.incomplete.append(record.id)
         self._tell(record, line)
 
     def _save_failure(self, record: Record, notes: Mapping[str, Any]) -> None:
@@ -299,6 +327,12 @@ class _Run:
         self._progress.finished(record, line)
 
 
+def _with_others(summary: RunSummary, output: OutputFolder, records: Sequence[Record]) -> RunSummary:
+    """The summary, with what the folder holds that is not of these records as they were asked for."""
+    summary.absent, summary.other_files = output.absent(records), output.other_files(records)
+    return summary
+
+
 def _with_stem(notes: Mapping[str, Any], stem: Stem | None) -> dict[str, Any]:
     """Notes of a record whose stem has run before, with its part."""
     if stem is None:
@@ -309,7 +343,7 @@ def _with_stem(notes: Mapping[str, Any], stem: Stem | None) -> dict[str, Any]:
 
 def _likely_unfinished(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> Sequence[Record]:
     """What is left to fold, as far as that can be known without the model: all of it where it cannot."""
-    config = output.read_config() if output.path.is_dir() else None
+    config = output.read_config(adopt=options.adopt) if output.path.is_dir() else None
     if config is None or options.overwrite:
         return records
     stored, known = config["settings"], known_settings(options)

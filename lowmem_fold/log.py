@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .formats.files import open_own
 from .terminal import printable
 
 __all__ = ["logging_to"]
@@ -21,9 +23,14 @@ class _Printable(logging.Formatter):
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[logging.Logger]:
-    """Append what the package logs, with local times and tracebacks, to a file while the block runs."""
+    """Append what the package logs, with local times and tracebacks, to a file while the block runs.
+
+    InputError if the file is a link.
+    """
     logger = logging.getLogger("lowmem_fold")
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    stream = os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.addHandler(handler)
@@ -34,3 +41,4 @@ def logging_to(path: Path) -> Iterator[logging.Logger]:
         logger.setLevel(level)
         logger.removeHandler(handler)
         handler.close()
+        stream.close()

@@ -13,7 +13,8 @@ import pytest
 
 from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.errors import InputError, LowmemFoldError
-from lowmem_fold.formats import cif_text, pae_json, pdb_text, write_text_atomic
+from lowmem_fold.formats import cif_text, files, pae_json, pdb_text, write_text_atomic
+from lowmem_fold.formats.files import open_own, refuse_link
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.residues import ATOM_NAMES, RESIDUE_NAMES, existing_atoms
 
@@ -415,6 +416,49 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
         write_text_atomic(path, "new")
     assert seen == [("old", 2)]
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_name_cannot_be_guessed_and_link_is_replaced(tmp_path, monkeypatch):
+    mine, path = tmp_path / "mine", tmp_path / "a.txt"
+    mine.write_text("precious")
+    path.symlink_to(mine)
+    seen = []
+    real = os.open
+    monkeypatch.setattr(
+        os, "open", lambda place, flags, mode: (seen.append((place, flags)), real(place, flags, mode))[1]
+    )
+    for _ in range(2):
+        write_text_atomic(path, "new")
+    monkeypatch.undo()
+    (one, _), (other, _) = seen
+    assert one != other and str(os.getpid()) not in one.name.removeprefix(".a.txt.")[:-20]
+    assert all(flags & os.O_EXCL and flags & os.O_CREAT for _, flags in seen)
+    assert mine.read_text() == "precious" and path.read_text() == "new" and not path.is_symlink()
+
+
+def test_link_put_in_between_is_refused(tmp_path, monkeypatch):
+    """After the first look; the open itself does not follow it, where the system can do that."""
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    looks = []
+    real = files.refuse_link
+    monkeypatch.setattr(files, "refuse_link", lambda path: (looks.append(path), len(looks) > 1 and real(path))[1])
+    with pytest.raises(InputError, match="link: is a link"):
+        open_own(tmp_path / "link", os.O_WRONLY | os.O_TRUNC)
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_what_is_not_a_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(InputError, match=f"{name}: is not a file"):
+            open_own(tmp_path / name, os.O_WRONLY)
+    refuse_link(tmp_path / "folder", folder=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file: is not a folder"):
+        refuse_link(tmp_path / "file", folder=True)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DeviceFailedError, InputError
+from ..errors import DeviceFailedError, InputError, OutputLostError
 from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
 from ..terminal import say, tell
 from .backbone import add_letter_options
@@ -28,7 +28,7 @@ _MAX_LISTED = 10
 _EXIT_CODES = """\
 exit codes:
   0    all records are folded (those marked suspect are written, and named at the end)
-  1    some records failed, the others are written; or results could not be written
+  1    some records failed, the others are written; or results could not be written, or their folder was removed
   2    the input or an option is wrong, or the model cannot be had: nothing was folded
   130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
 """
@@ -119,7 +119,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=list(FORMATS), default=default.format, help="structure files [pdb]")
     parser.add_argument("--save-pae", action="store_true", help="write <id>.pae.json as the AlphaFold database does")
     parser.add_argument(
-        "--overwrite", action="store_true", help="fold finished records again, with other settings if these are other"
+        "--overwrite",
+        action="store_true",
+        help="fold finished records again, with other settings if these are other, and remove their files of formats "
+        "that are not asked for",
+    )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="write a lost or damaged config.json anew, if all results in the folder have the settings given now",
     )
 
 
@@ -140,6 +148,9 @@ def run(arguments: argparse.Namespace) -> int:
     except Stopped as stop:
         tell(f"stopped by {stop}; {_how_to_go_on(options)}")
         return stop.exit_code
+    except OutputLostError as error:
+        tell(f"error: {error}")
+        return SOME_FAILED
     except (OSError, DeviceFailedError) as error:
         tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
         return SOME_FAILED
@@ -187,6 +198,17 @@ def _report(summary: RunSummary, number: int, out: Path) -> None:
     say(f"{number} record{'s' if number != 1 else ''}: {listed}. Results are in {out}")
     if summary.lowered:
         tell(f"in a LOWER PRECISION, as memory was short: {_listed(summary.lowered)}")
+    if summary.damaged:
+        tell(f"DAMAGED since they were written, and so folded again: {_listed(summary.damaged)}")
+    if summary.incomplete:
+        tell(f"INCOMPLETE, written as mmCIF alone, as PDB cannot hold them: {_listed(summary.incomplete)}")
+    if summary.other_files:
+        tell(
+            f"from an earlier fold, in a format not asked for now: {_listed(summary.other_files)} (--overwrite folds "
+            "again and removes such files)"
+        )
+    if summary.absent:
+        tell(f"in {out}, but not in the input: {_listed(summary.absent)}")
     if summary.suspect:
         tell(f"SUSPECT, the reasons are in {out / 'scores.jsonl'}: {_listed(summary.suspect)}")
     if summary.failed:

@@ -1,14 +1,27 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and never into a file of somebody else."""
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import InputError
 
-__all__ = ["check_output_file", "nearest_existing", "write_bytes_atomic", "write_text_atomic"]
+__all__ = [
+    "check_output_file",
+    "nearest_existing",
+    "open_own",
+    "refuse_link",
+    "replacing",
+    "write_bytes_atomic",
+    "write_text_atomic",
+]
 
 
 def check_output_file(path: str | Path, overwrite: bool) -> None:
@@ -25,10 +38,103 @@ def check_output_file(path: str | Path, overwrite: bool) -> None:
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path, or the first of the folders around it that is there: where it would be made."""
-    while not path.exists() and path != path.parent:
+    """Return the path, or the first of the folders around it that is there: where it would be made.
+
+    Raises
+    ------
+    InputError
+        If a name is too long, or a link points to nothing: no folder can be made there.
+    """
+    while not _exists(path) and path != path.parent:
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: is a link to {os.readlink(path)}, which is not there. Give another place with -o."
+            )
         path = path.parent
     return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{path}: the name is too long for this system. Give a shorter one with -o.") from None
+        if not (isinstance(error, (FileNotFoundError, NotADirectoryError)) or error.errno == errno.ELOOP):
+            raise InputError(f"{path}: cannot be looked at ({error.strerror}). Give another place with -o.") from None
+        return False
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r} cannot name a folder ({error}). Give another one with -o.") from None
+    return True
+
+
+def refuse_link(path: Path, *, folder: bool = False) -> None:
+    """Refuse a place where a run would write into a file of somebody else. Reads only.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder, of a run. It need not be there.
+    folder : bool
+        Whether it must be a folder.
+
+    Raises
+    ------
+    InputError
+        If it is a link, or a file that has a second name (a hard link), or neither a file nor a folder, as wanted.
+    """
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    _refuse_foreign(path, status, stat.S_ISDIR if folder else stat.S_ISREG)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of a run for writing: the one place that does so.
+
+    Parameters
+    ----------
+    path : Path
+    flags : int
+        As of ``os.open``. A new file gets the mode of any new file.
+
+    Returns
+    -------
+    int
+        The descriptor, without translation of line ends.
+
+    Raises
+    ------
+    InputError
+        As `refuse_link`.
+    """
+    refuse_link(path)
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        # Where the system has no O_NOFOLLOW, as on Windows, the look before is all there is.
+        descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError:
+        refuse_link(path)  # put there in between: say so
+        raise
+    try:
+        _refuse_foreign(path, os.fstat(descriptor), stat.S_ISREG)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _refuse_foreign(path: Path, status: os.stat_result, is_wanted: Callable[[int], bool]) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        what = "is a link, and a run would write into what it points to"
+    elif not is_wanted(status.st_mode):
+        what = f"is not a {'folder' if is_wanted is stat.S_ISDIR else 'file'}, and a run has one of that name"
+    elif stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        what = "is a hard link, a second name of a file elsewhere, and a run would write into that"
+    else:
+        return
+    raise InputError(f"{path}: {what}. Remove it or put a copy in its place, or give another folder with -o.")
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:
@@ -37,20 +143,32 @@ def write_text_atomic(path: str | Path, text: str) -> Path:
 
 
 def write_bytes_atomic(path: str | Path, data: bytes) -> Path:
-    """Write under a temporary name beside ``path``, then rename it: a reader sees the old file or the new.
+    """Write bytes under a temporary name beside ``path``, then rename it: a reader sees the old file or the new.
 
-    The temporary name is ``.<name>.<process>.tmp``; only a killed process leaves one behind. Returns ``path``.
+    Returns ``path``.
+    """
+    with replacing(path) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
+    return Path(path)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a new file beside ``path``, which takes its place when the block ends without an error.
+
+    The temporary name is ``.<name>.<16 random digits>.tmp``: none that somebody could have put a link at before. Only a
+    killed process leaves one behind. A link at ``path`` is replaced; what it points to stays as it is.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    return path

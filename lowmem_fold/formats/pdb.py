@@ -14,11 +14,25 @@ from .atoms import atom_array
 if TYPE_CHECKING:
     from ..prediction import Prediction
 
-__all__ = ["pdb_text"]
+__all__ = ["PDBLimitError", "pdb_text"]
 
 _MAX_SERIAL = 99_999
 _MAX_RESIDUES = 9_999
 _MIN_COORDINATE, _MAX_COORDINATE = -999.999, 9999.999  # what eight columns with three decimals hold
+
+
+class PDBLimitError(InputError):
+    """A structure does not fit into PDB.
+
+    Attributes
+    ----------
+    limit : str
+        What there is too much of, and what PDB holds.
+    """
+
+    def __init__(self, id: str, limit: str) -> None:
+        super().__init__(f"{id}: {limit}. Write mmCIF instead: --format cif.")
+        self.limit = limit
 
 
 def pdb_text(prediction: Prediction) -> str:
@@ -30,7 +44,7 @@ def pdb_text(prediction: Prediction) -> str:
 
     Raises
     ------
-    InputError
+    PDBLimitError
         If there are more than 62 chains, 9,999 residues in a chain, or 99,999 atoms (each TER counts as one), or a
         coordinate is out of the columns. mmCIF holds them all.
     LowmemFoldError
@@ -74,5 +88,5 @@ def _refuse_many_atoms(prediction: Prediction, array: Any) -> None:
         raise _too_much(prediction, f"a coordinate of {furthest:.3f}, PDB holds {_MIN_COORDINATE} to {_MAX_COORDINATE}")
 
 
-def _too_much(prediction: Prediction, what: str) -> InputError:
-    return InputError(f"{prediction.id}: {what}. Write mmCIF instead: --format cif.")
+def _too_much(prediction: Prediction, what: str) -> PDBLimitError:
+    return PDBLimitError(prediction.id, what)

@@ -50,6 +50,7 @@ def check_output(
         Names what stands in the way, and how to go on.
     """
     _refuse_place(output)
+    output.refuse_links()
     for record in records:
         check_id(record.id)
         if not options.allow_nucleotide_letters:
@@ -57,14 +58,16 @@ def check_output(
         _refuse_unwritable(record, options)
     if not output.path.is_dir():
         return
-    config = output.read_config()
-    if config is None:
+    config = output.read_config(adopt=options.adopt)
+    if config is None and not output.is_of_a_run():
         _refuse_foreign_files(output, records, options)
         return
     results = output.read_results()
-    if results:
+    if config is None:
+        _refuse_without_config(output, settings, records, options, results)
+    elif results:
         _refuse_mixture(output, config["settings"], settings, records, options, results)
-        _refuse_other_sequences(output, records, options, results)
+    _refuse_other_sequences(output, records, options, results)
 
 
 def check_unlocked(output: OutputFolder) -> None:
@@ -103,6 +106,35 @@ def _refuse_foreign_files(output: OutputFolder, records: Sequence[Record], optio
         raise InputError(
             f"{output.path}: {_listed(there)} would be overwritten, and no run of lowmem-fold wrote here (there is no "
             "config.json). Give another folder with -o, or add --overwrite."
+        )
+
+
+def _refuse_without_config(
+    output: OutputFolder,
+    settings: Mapping[str, Any],
+    records: Sequence[Record],
+    options: RunOptions,
+    results: Mapping[str, StoredResult],
+) -> None:
+    """Each result states a hash of its settings: only what has that of the settings now is known to belong to them."""
+    if not (options.adopt or options.overwrite):
+        raise InputError(
+            f"{output.path}: the config.json of the run that wrote here ({_counted(len(results))} finished) is lost. "
+            "Add --adopt, with the options of that run, to have it written anew and resume; or give another folder "
+            "with -o."
+        )
+    if "fingerprint" not in settings:  # known once the model is loaded
+        return
+    current = settings_id(settings)
+    ids = {record.id for record in records}
+    other = [
+        id for id, result in results.items() if result.settings_id != current and not (options.overwrite and id in ids)
+    ]
+    if other:
+        raise InputError(
+            f"{output.path}: {_listed(other)} came from other settings than those given now (or from another "
+            "version of lowmem-fold or another model). Give the options of the run that wrote them, or another folder "
+            "with -o; or add --overwrite to fold again what the input has."
         )
 
 

@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import InputError
+from ..errors import InputError, OutputLostError
+from ..formats.files import open_own, refuse_link
 
-__all__ = ["FolderLock"]
+__all__ = ["LOCK", "FolderLock"]
 
-NAME = ".lowmem_fold.lock"
+LOCK = ".lowmem_fold.lock"
 _BUSY = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 _log = logging.getLogger(__name__)
 
@@ -29,11 +30,12 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._path = folder / NAME
+        self._path = folder / LOCK
         self._descriptor: int | None = None
 
     def check(self) -> None:
-        """Raise InputError if another run holds the folder; leaves nothing behind."""
+        """Raise InputError if another run holds the folder, or the lock is a link; leaves nothing behind."""
+        refuse_link(self._path)
         if self._path.exists() and os.access(self._path, os.W_OK):
             with self:
                 pass
@@ -52,9 +54,22 @@ class FolderLock:
             os.close(descriptor)
         return True
 
+    def is_held(self) -> bool:
+        """Whether the folder is still the one that was locked: our lock stands at its place in it.
+
+        The lock is open, so that no other file can have its device and inode; and a folder of that name that was made
+        anew, or moved there, holds another lock or none.
+        """
+        return self._descriptor is not None and _is_at(self._descriptor, self._path)
+
+    def check_held(self) -> None:
+        """Raise OutputLostError if the folder was removed, or replaced, or its lock was removed."""
+        if not self.is_held():
+            raise OutputLostError(f"{self._folder}: {_what_became_of(self._folder)}")
+
     def __enter__(self) -> FolderLock:
         while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 _lock(descriptor)
             except OSError as error:
@@ -74,7 +89,8 @@ class FolderLock:
     ) -> None:
         assert self._descriptor is not None
         with contextlib.suppress(OSError):  # Windows keeps a file that is open; the next run reuses it
-            self._path.unlink()
+            if self.is_held():  # else it is the lock of another run
+                self._path.unlink()
         os.close(self._descriptor)
         self._descriptor = None
 
@@ -110,6 +126,23 @@ def _read_holder(descriptor: int) -> str:
 
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def _what_became_of(folder: Path) -> str:
+    if not os.path.lexists(folder):
+        return (
+            "the folder was removed or moved while this run wrote into it, and what was finished went with it. Nothing "
+            "more is written. Run the same command again to fold all records anew, or put the folder back first."
+        )
+    if not folder.is_dir():
+        return (
+            "a file was put in the place of the folder while this run wrote into it. Nothing more is written. Remove "
+            "that file or give another folder with -o, and run the command again."
+        )
+    return (
+        "the folder was replaced by another one, or its lock was removed, while this run wrote into it. Nothing more "
+        "is written: another run may use it. See what is there, and run the command again, with another -o if need be."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class RunOptions:
         Whether records that are finished are folded again, and settings may differ from the folder's.
     allow_nucleotide_letters : bool
         Whether records that look like DNA or RNA, see `lowmem_fold.molecules`, are folded as proteins.
+    adopt : bool
+        Whether a ``config.json`` that was lost or damaged is written anew, where all results have the run's settings.
 
     Raises
     ------
@@ -96,6 +99,7 @@ class RunOptions:
     save_pae: bool = False
     overwrite: bool = False
     allow_nucleotide_letters: bool = False
+    adopt: bool = False
 
     def __post_init__(self) -> None:
         _check_whole("num_recycles", self.num_recycles, 0)
@@ -126,8 +130,11 @@ class RunOptions:
     @property
     def endings(self) -> tuple[str, ...]:
         """Endings of the files that a finished record has, its scores last."""
-        pae = (".pae.json",) if self.save_pae else ()
-        return (*FORMATS[self.format], *pae, ".scores.json")
+        return (*FORMATS[self.format], *self.pae_endings, ".scores.json")
+
+    @property
+    def pae_endings(self) -> tuple[str, ...]:
+        return (".pae.json",) if self.save_pae else ()
 
     @property
     def load_keywords(self) -> dict[str, Any]:
@@ -181,8 +188,7 @@ def _precision_of_folder(model: str) -> Precision | None:
     """What a model has where none is asked for, if that is known without asking the hub."""
     if model == "demo":
         return Precision()
-    path = Path(model)
-    return (Checkpoint(model, path).policy() or Precision()) if path.is_dir() else None
+    return (Checkpoint(model, Path(model)).policy() or Precision()) if os.path.isdir(model) else None
 
 
 def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..formats import write_text_atomic
-from .lock import FolderLock
+from ..errors import InputError, OutputLostError
+from ..formats import pae_json, write_bytes_atomic, write_text_atomic
+from ..formats.files import refuse_link
+from ..formats.pdb import PDBLimitError
+from .lock import LOCK, FolderLock
 from .options import RunOptions, settings_id
-from .table import ScoreTable, summary_line
+from .result_files import FileSums, structure_endings
+from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -42,10 +45,13 @@ class StoredResult:
     ----------
     line : dict
         Its line of ``scores.jsonl``.
+    files : dict or None
+        By ending without a dot, what is stated of its files. None: it was written before files were stated.
     """
 
     id: str
     line: dict[str, Any]
+    files: dict[str, Any] | None
 
     @property
     def settings_id(self) -> str:
@@ -60,29 +66,60 @@ class OutputFolder:
     """The folder that a run writes into.
 
     ``<id>.scores.json`` is written after the other files of a record: a record is finished where it stands, its
-    settings and sequence are the run's, and the files that the run asks for are there.
+    settings and sequence are the run's, and the files that the run asks for are there, as they were written.
 
     Parameters
     ----------
     path : str or Path
         Need not exist.
+
+    Attributes
+    ----------
+    damaged : list of str
+        Ids of records that `unfinished` found again because a file of theirs is not what was written.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.damaged: list[str] = []
+        self._lock = FolderLock(self.path)
+        self._sums = FileSums()
         self._table: ScoreTable | None = None
         self._settings: Mapping[str, Any] = {}
         self._results: dict[str, StoredResult] | None = None
 
-    def read_config(self) -> dict[str, Any] | None:
-        """What ``config.json`` says, None if there is none; InputError if it is not a run's."""
+    def refuse_links(self) -> None:
+        """Raise InputError if a file or folder of the run is a link: what it points to would be changed."""
+        for name in (CONFIG, TABLE, LOG, LOCK):
+            refuse_link(self.path / name)
+        for name in (PARTIAL, STEM):
+            refuse_link(self.path / name, folder=True)
+
+    def read_config(self, *, adopt: bool = False) -> dict[str, Any] | None:
+        """Return what ``config.json`` says, None if there is none.
+
+        Parameters
+        ----------
+        adopt : bool
+            Whether one that is damaged counts as none.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or not of a run.
+        """
         path = self.path / CONFIG
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}). Give another folder with -o.") from None
+            if adopt and isinstance(error, ValueError):
+                return None
+            how = (
+                " If a run of lowmem-fold wrote it, add --adopt to have it written anew." if self.is_of_a_run() else ""
+            )
+            raise InputError(f"{path}: cannot be read ({error}).{how} Else give another folder with -o.") from None
         if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
             raise InputError(f"{path}: is not from lowmem-fold and would be overwritten. Give another folder with -o.")
         if config.get("schema") != SCHEMA:
@@ -102,42 +139,90 @@ class OutputFolder:
             self._results = {result.id: result for result in found if result}
         return self._results
 
+    def is_of_a_run(self) -> bool:
+        """Whether results or failures of a run are there, whatever became of ``config.json``."""
+        return bool(self.read_results()) or any(
+            "settings_id" in line for line in read_lines(self.path / TABLE).values()
+        )
+
     def unfinished(self, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any]) -> list[Record]:
-        """The records that the run has to fold, in their order."""
+        """Return the records that the run has to fold, in their order; fills ``damaged``."""
+        self.damaged = []
         if options.overwrite or not self.path.is_dir():
             return list(records)
         results, wanted = self.read_results(), settings_id(settings)
-        return [
-            record
-            for record in records
-            if not (
-                self._is_same(results.get(record.id), record, wanted, options.allow_precision)
-                and self._has_files(record.id, options)
-            )
-        ]
+        return [record for record in records if not self._is_finished(record, results.get(record.id), options, wanted)]
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[OutputFolder]:
-        """Make the folder if need be, lock it, and clear away what a killed run left half made."""
+        """Make the folder if need be, lock it, and clear away what a killed run left half made.
+
+        Raises
+        ------
+        OutputLostError
+            If the folder is not the same any more when the block ends without an error.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with FolderLock(self.path):
+        with self._lock:
             self._clear_partial()
+            (self.path / PARTIAL).mkdir()  # no folder is made after this: one that is removed does not come back
             self._results = None
             try:
                 yield self
+                self._lock.check_held()
             finally:
-                self._clear_partial()
+                if self._lock.is_held():
+                    self._clear_partial()
 
-    def begin(self, config: Mapping[str, Any]) -> None:
-        """Write ``config.json`` and repair ``scores.jsonl``; results may follow."""
+    def begin(self, config: Mapping[str, Any], order: Sequence[str] = ()) -> None:
+        """Write ``config.json`` and repair ``scores.jsonl``; results may follow. order: ids of the input."""
         self._settings = config["settings"]
-        self._replace(self.path / CONFIG, json.dumps({"schema": SCHEMA, **config}, indent=1) + "\n")
-        self.repair_table()
+        with self._writing():
+            self._replace(self.path / CONFIG, json.dumps({"schema": SCHEMA, **config}, indent=1) + "\n")
+        self.repair_table(order)
 
-    def repair_table(self) -> None:
-        """Make ``scores.jsonl`` agree with the finished records."""
-        self._table = ScoreTable(self.path / TABLE, self._replace)
-        self._table.repair({id: result.line for id, result in self.read_results().items()})
+    def repair_table(self, order: Sequence[str] = ()) -> None:
+        """Make ``scores.jsonl`` agree with the finished records, those of the input first and in its order."""
+        with self._writing():
+            self._table = ScoreTable(self.path / TABLE, self._replace)
+            finished = {id: result.line for id, result in self.read_results().items() if id not in self.damaged}
+            self._table.repair(finished, order)
+
+    def arrange_table(self, order: Sequence[str]) -> None:
+        """Put the lines of ``scores.jsonl`` in the order of the input."""
+        assert self._table is not None, "begin() comes first"
+        with self._writing():
+            self._table.arrange(order)
+
+    def check_all_there(self, ids: Iterable[str]) -> None:
+        """Raise OutputLostError if files of finished records were removed while the run lasted."""
+        names, results = set(os.listdir(self.path)), self.read_results()
+        lost = [id for id in ids if not _names(results[id]) <= names]
+        if lost:
+            listed = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+            raise OutputLostError(
+                f"{self.path}: files of {listed} were removed while this run wrote into the folder. Run the same "
+                "command again to fold them anew (with --adopt if config.json was removed too)."
+            )
+
+    def absent(self, records: Sequence[Record]) -> list[str]:
+        """Return the ids of which the folder has something, and the input has no record."""
+        marks = (path.name.removesuffix(_SCORES) for path in self.path.glob("*" + _SCORES))
+        there = dict.fromkeys([*(self._table.ids if self._table else ()), *sorted(marks)])
+        ids = {record.id for record in records}
+        return [id for id in there if id not in ids]
+
+    def other_files(self, records: Sequence[Record]) -> list[str]:
+        """Return the names of files of finished records that come from an earlier fold, in a format that the last fold
+        was not asked for."""
+        names, results = set(os.listdir(self.path)), self.read_results()
+        found = [results[record.id] for record in records if record.id in results]
+        return [
+            result.id + ending
+            for result in found
+            for ending in _RESULT_ENDINGS[1:]
+            if result.files is not None and ending[1:] not in result.files and result.id + ending in names
+        ]
 
     def save(self, prediction: Prediction, notes: Mapping[str, Any], options: RunOptions) -> dict[str, Any]:
         """Write the files of a prediction, and its line.
@@ -153,21 +238,36 @@ class OutputFolder:
         -------
         dict
             The line of the record in ``scores.jsonl``.
+
+        Raises
+        ------
+        LowmemFoldError
+            If coordinates or pLDDT are not finite.
+        OutputLostError
+            If the folder is not there any more.
+        OSError
+            If it cannot be written.
         """
-        partial = self.path / PARTIAL
-        made = prediction.save(partial, format=options.format, save_pae=options.save_pae, overwrite=True)
-        scores = {**prediction.scores(), **notes, "settings_id": settings_id(self._settings)}
-        mark = write_text_atomic(
-            partial / (prediction.id + _SCORES), json.dumps(scores, indent=1, allow_nan=False) + "\n"
-        )
-        self._invalidate(prediction.id, prediction.sequence)
-        for path in made:
-            if path.name != mark.name:
-                os.replace(path, self.path / path.name)
-        os.replace(mark, self.path / mark.name)
-        line = summary_line(scores)
-        self._put(line)
-        return line
+        id = prediction.id
+        data, reason = _files(prediction, options)
+        scores = {
+            **prediction.scores(),
+            **notes,
+            **(_incomplete(notes, reason) if reason else {}),
+            "files": {ending[1:]: FileSums.stated(content) for ending, content in data.items()},
+            "settings_id": settings_id(self._settings),
+        }
+        data[_SCORES] = (json.dumps(scores, indent=1, allow_nan=False) + "\n").encode()
+        with self._writing():
+            for ending, content in data.items():
+                write_bytes_atomic(self.path / PARTIAL / (id + ending), content)
+            self._invalidate(id, prediction.sequence, options.overwrite, data)
+            for ending in data:  # the mark of completion last
+                os.replace(self.path / PARTIAL / (id + ending), self.path / (id + ending))
+            result = _as_result(id, scores)
+            self.read_results()[id] = result
+            self._put(result.line)
+        return result.line
 
     def save_failure(self, record: Record, notes: Mapping[str, Any]) -> dict[str, Any]:
         """Write the line of a record that could not be folded; returns it."""
@@ -179,42 +279,80 @@ class OutputFolder:
             **notes,
             "settings_id": settings_id(self._settings),
         }
-        self._remove_stale(record.id, record.sequence)
-        self._put(line)
+        with self._writing():
+            self._remove_stale(record.id, record.sequence)
+            if record.id in self.damaged:  # its line would else come back from what is left of it
+                self._remove(record.id, (_SCORES,))
+            self._put(line)
         return line
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write into the folder that was locked and into no other: where it is gone, OutputLostError says so."""
+        self._lock.check_held()
+        try:
+            yield
+        except InputError as error:  # a link in the place of a file of ours, since the run began
+            raise OutputLostError(str(error)) from None
+        except OSError:
+            self._lock.check_held()
+            raise
 
     def _put(self, line: Mapping[str, Any]) -> None:
         assert self._table is not None, "begin() comes first"
         self._table.put(line)
 
-    def _invalidate(self, id: str, sequence: str) -> None:
-        """Take the mark of completion from a result that is about to be replaced."""
+    def _invalidate(self, id: str, sequence: str, overwrite: bool, new: Collection[str]) -> None:
+        """Take the mark of completion from a result that is about to be replaced; overwrite: and what it has in other
+        formats than the ``new`` endings."""
+        ours = _read_result(self.path / (id + _SCORES)) is not None
         self._remove_stale(id, sequence)
-        (self.path / (id + _SCORES)).unlink(missing_ok=True)
+        self._remove(id, (_SCORES,))
+        if ours and overwrite:
+            self._remove(id, [ending for ending in _RESULT_ENDINGS if ending not in new])
 
     def _remove_stale(self, id: str, sequence: str) -> None:
         """Remove a result of other settings or another sequence: no file of it may stand beside a new one."""
         result = _read_result(self.path / (id + _SCORES))
         if result and (result.settings_id, result.sequence) != (settings_id(self._settings), sequence):
-            for ending in _RESULT_ENDINGS:  # the mark of completion first
-                (self.path / (id + ending)).unlink(missing_ok=True)
+            self._remove(id, _RESULT_ENDINGS)  # the mark of completion first
+
+    def _remove(self, id: str, endings: Iterable[str]) -> None:
+        for ending in endings:
+            (self.path / (id + ending)).unlink(missing_ok=True)
+            if ending == _SCORES:
+                self.read_results().pop(id, None)
 
     def _replace(self, path: Path, text: str) -> None:
-        partial = self.path / PARTIAL
-        partial.mkdir(exist_ok=True)
-        os.replace(write_text_atomic(partial / path.name, text), path)
+        os.replace(write_text_atomic(self.path / PARTIAL / path.name, text), path)
 
     def _clear_partial(self) -> None:
         shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
 
-    def _has_files(self, id: str, options: RunOptions) -> bool:
-        paths = [self.path / (id + ending) for ending in options.endings]
-        return all(path.is_file() and path.stat().st_size > 0 for path in paths)
+    def _is_finished(self, record: Record, result: StoredResult | None, options: RunOptions, wanted: str) -> bool:
+        if result is None:
+            if os.path.lexists(self.path / (record.id + _SCORES)):
+                self.damaged.append(record.id)
+            return False
+        return self._is_same(result, record, wanted, options.allow_precision) and self._has_files(result, options)
+
+    def _has_files(self, result: StoredResult, options: RunOptions) -> bool:
+        """Whether all files that the run asks for are there as they were written."""
+        endings = structure_endings(options, result.line.get("left_out")) + options.pae_endings
+        if result.files is not None and not {ending[1:] for ending in endings} <= result.files.keys():
+            return False  # what stands there is from an earlier fold
+        paths = {ending[1:]: self.path / (result.id + ending) for ending in endings}
+        if not all(path.is_file() for path in paths.values()):
+            return False
+        if all(self._sums.is_sound(path, (result.files or {}).get(ending)) for ending, path in paths.items()):
+            return True
+        self.damaged.append(result.id)
+        return False
 
     @staticmethod
-    def _is_same(result: StoredResult | None, record: Record, wanted: str, lower: Sequence[str]) -> bool:
+    def _is_same(result: StoredResult, record: Record, wanted: str, lower: Sequence[str]) -> bool:
         """lower: precisions that the run would step down to; a result in another one is not what it would make."""
-        if result is None or (result.settings_id, result.sequence) != (wanted, record.sequence):
+        if (result.settings_id, result.sequence) != (wanted, record.sequence):
             return False
         return result.line.get("precision") in (None, *lower)
 
@@ -229,4 +367,40 @@ def _read_result(path: Path) -> StoredResult | None:
     ours = (
         isinstance(scores, dict) and {"settings_id", "sequence", "status"} <= scores.keys() and scores.get("id") == id
     )
-    return StoredResult(id, summary_line(scores)) if ours else None
+    return _as_result(id, scores) if ours else None
+
+
+def _names(result: StoredResult) -> set[str]:
+    return {result.id + _SCORES, *(f"{result.id}.{ending}" for ending in result.files or ())}
+
+
+def _as_result(id: str, scores: Mapping[str, Any]) -> StoredResult:
+    files = scores.get("files")
+    return StoredResult(id, summary_line(scores), files if isinstance(files, dict) else None)
+
+
+def _files(prediction: Prediction, options: RunOptions) -> tuple[dict[str, bytes], str | None]:
+    """What goes into the files of a prediction, by ending; and why it has no PDB where one was asked for: a mmCIF then
+    stands in for it, so that nothing of a finished fold is lost."""
+    texts: dict[str, str] = {}
+    reason = None
+    if ".pdb" in structure_endings(options):
+        try:
+            texts[".pdb"] = prediction.to_pdb()
+        except PDBLimitError as error:
+            reason = f"mmCIF alone, no PDB: {error.limit}"
+    if ".cif" in structure_endings(options, ["pdb"] if reason else None):
+        texts[".cif"] = prediction.to_cif()
+    if options.save_pae:
+        texts[".pae.json"] = pae_json(prediction)
+    return {ending: text.encode() for ending, text in texts.items()}, reason
+
+
+def _incomplete(notes: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """What the notes of a record say anew that has no PDB where one was asked for."""
+    status = notes.get("status", OK)
+    return {
+        "status": INCOMPLETE if status == OK else status,
+        "reason": "; ".join(filter(None, [notes.get("reason"), reason])),
+        "left_out": ["pdb"],
+    }

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..terminal import say
-from .table import FAILED, SUSPECT
+from .table import FAILED, OK
 
 if TYPE_CHECKING:
     from ..sequences import Record
@@ -49,7 +49,9 @@ def result_text(line: Mapping[str, Any], width: int = 0) -> str:
     iptm = "" if line.get("iptm") is None else f"  ipTM {line['iptm']:.3f}"
     scores = f"pLDDT {_number(line['mean_plddt'], 5, 1)}  pTM {_number(line['ptm'], 5, 3)}{iptm}"
     text = f"{start}  {scores}  {_seconds(line['seconds'])}{_peak(line)}{_attempts(line)}"
-    return f"{text}  SUSPECT: {_shortened(str(line['reason']), _MAX_REASON)}" if line["status"] == SUSPECT else text
+    if line["status"] == OK:
+        return text
+    return f"{text}  {line['status'].upper()}: {_shortened(str(line['reason']), _MAX_REASON)}"
 
 
 class SilentProgress:

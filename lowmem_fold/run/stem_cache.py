@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..formats.files import replacing
 from ..precision import parse_precision
 from ..versions import code_digest
 
@@ -40,10 +41,14 @@ class StemCache:
         Made when the first state is kept.
     model : Mapping
         What ``Folder.describe()`` says.
+    shared : bool
+        Whether folders around it are made too. Not for one within an output folder: if that is removed in mid-run, it
+        must not come back.
     """
 
-    def __init__(self, path: Path, model: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, model: Mapping[str, Any], *, shared: bool = True) -> None:
         self.path = path
+        self._shared = shared
         policy = parse_precision(str(model.get("resolved_precision") or model.get("precision") or "fp32"))
         parts = str(policy.stem), str(policy.trunk), policy.include, policy.exclude
         self._model = [model.get("fingerprint"), *parts]
@@ -75,16 +80,11 @@ class StemCache:
 
     def put(self, record: Record, state: np.ndarray) -> None:
         """Keep a state (L, C_s), whole or not at all; OSError if it cannot be written."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=self._shared, exist_ok=True)
         body = io.BytesIO()
         np.save(body, np.asarray(state, np.float32), allow_pickle=False)
-        target = self._file(record)
-        partial = target.with_suffix(f".{os.getpid()}.partial")  # another process may write the same
-        try:
-            partial.write_bytes(body.getvalue() + hashlib.sha256(body.getvalue()).digest())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self._file(record)) as file:  # another process may write the same
+            file.write(body.getvalue() + hashlib.sha256(body.getvalue()).digest())
 
     def drop(self, record: Record) -> None:
         """Remove a record's state."""

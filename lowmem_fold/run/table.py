@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FAILED", "OK", "SUSPECT", "ScoreTable", "read_lines", "summary_line"]
+from ..formats.files import open_own
 
-OK, SUSPECT, FAILED = "ok", "suspect", "failed"
+__all__ = ["FAILED", "INCOMPLETE", "OK", "SUSPECT", "ScoreTable", "read_lines", "summary_line"]
 
-#: Entries of ``<id>.scores.json`` that grow with the record: its line in the table leaves them out.
-_LONG = ("plddt", "chain_pair_iptm", "chain_pair_pae", "problems")
+OK, INCOMPLETE, SUSPECT, FAILED = "ok", "incomplete", "suspect", "failed"
+
+#: Entries of ``<id>.scores.json`` that grow with the record, or are of its files: its line leaves them out.
+_LEFT_OUT = ("plddt", "chain_pair_iptm", "chain_pair_pae", "problems", "files")
 
 
 def summary_line(scores: Mapping[str, Any]) -> dict[str, Any]:
     """The line of a finished record: its scores without the long entries."""
-    return {key: value for key, value in scores.items() if key not in _LONG}
+    return {key: value for key, value in scores.items() if key not in _LEFT_OUT}
 
 
 class ScoreTable:
@@ -40,7 +42,11 @@ class ScoreTable:
         self._lines = read_lines(path)
         self._whole = path.exists() and path.read_bytes() == self._text().encode()
 
-    def repair(self, finished: Mapping[str, Mapping[str, Any]]) -> None:
+    @property
+    def ids(self) -> list[str]:
+        return list(self._lines)
+
+    def repair(self, finished: Mapping[str, Mapping[str, Any]], order: Sequence[str] = ()) -> None:
         """Make the file agree with the finished records of the folder.
 
         Parameters
@@ -48,11 +54,25 @@ class ScoreTable:
         finished : Mapping
             Their lines by id, added where missing. Lines of records whose files are gone are dropped, but those of
             failures are kept.
+        order : sequence of str
+            Ids as they stand in the input: lines of others come after these.
         """
         kept = {id: line for id, line in self._lines.items() if id in finished or line.get("status") == FAILED}
         self._lines = kept | {id: dict(line) for id, line in finished.items()}
+        self._arrange(order)
         if not (self._path.exists() and self._path.read_bytes() == self._text().encode()):
             self._rewrite()
+
+    def arrange(self, order: Sequence[str]) -> None:
+        """Put the lines in the order of the input, those of other records after them."""
+        before = self.ids
+        self._arrange(order)
+        if self.ids != before:
+            self._rewrite()
+
+    def _arrange(self, order: Sequence[str]) -> None:
+        first = {id: self._lines[id] for id in order if id in self._lines}
+        self._lines = first | {id: line for id, line in self._lines.items() if id not in first}
 
     def put(self, line: Mapping[str, Any]) -> None:
         """Add the line of a record, in place of the one it has."""
@@ -65,7 +85,7 @@ class ScoreTable:
 
     def _append(self, text: str) -> None:
         self._whole = False  # until the line is there whole: a full disk may take a part of it
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644)
+        descriptor = open_own(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             data = text.encode()
             while data:

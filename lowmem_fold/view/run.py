@@ -43,7 +43,7 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """``ok``, ``suspect``, ``failed`` or ``missing``."""
+        """``ok``, ``incomplete``, ``suspect``, ``failed`` or ``missing``."""
         status = str(self.line.get("status", SUSPECT if self.line.get("problems") else OK))
         return MISSING if status != FAILED and self.structure_path is None else status
 

@@ -21,7 +21,12 @@ _COLUMNS = (
     Column("iptm", "ipTM", "fraction", "Predicted TM-score between the chains, 0 to 1"),
     Column("seconds", "Seconds", "seconds", "Time of the fold"),
     Column("peak_bytes", "Peak GiB", "bytes", "Greatest memory taken during the fold, GiB"),
-    Column("status", "Status", "status", "suspect: written, but it cannot be true; failed: not folded"),
+    Column(
+        "status",
+        "Status",
+        "status",
+        "suspect: written, but it cannot be true; incomplete: mmCIF alone, PDB cannot hold it; failed: not folded",
+    ),
 )
 #: Figures that not every run has.
 _OPTIONAL = ("iptm",)

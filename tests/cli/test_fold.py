@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -246,6 +247,75 @@ def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
     assert len((out / "scores.jsonl").read_text().splitlines()) == 1
 
 
+# What became of the folder
+
+
+def test_folder_that_is_removed_ends_the_run(monkeypatch, fasta, tmp_path, capsys):
+    out = tmp_path / "out"
+
+    def before(record):
+        if record.id == "two":
+            shutil.rmtree(out)
+
+    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    assert main(["fold", "-i", str(fasta), "-o", str(out)]) == 1
+    printed, errors = capsys.readouterr()
+    assert f"error: {out}: the folder was removed or moved while this run wrote into it" in errors
+    assert "is sound" not in errors and "Results are in" not in printed
+    assert not out.exists()
+
+
+def test_link_and_long_name_are_wrong_input(no_model, fasta, tmp_path, capsys):
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    mine.write_text("precious\n")
+    out.mkdir()
+    (out / ".lowmem_fold.lock").symlink_to(mine)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    for place, said in [(out, "lowmem_fold.lock: is a link"), (tmp_path / ("x" * 300), "too long")]:
+        assert main(["fold", "-i", str(fasta), "-o", str(place)]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "nowhere")]) == 2
+    assert f"{tmp_path / 'nowhere'}: is a link to" in capsys.readouterr().err
+    assert mine.read_text() == "precious\n"
+
+
+def test_damage_other_formats_and_other_records_are_told(model, fasta, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["fold", "-i", str(fasta), "-o", str(out)]
+    main(command)
+    (out / "one.pdb").write_bytes(b"")
+    fasta.write_text(FASTA.replace(">two", ">three"))
+    capsys.readouterr()
+    assert main(command) == 0
+    errors = capsys.readouterr().err
+    assert "DAMAGED since they were written, and so folded again: one" in errors
+    assert f"in {out}, but not in the input: two" in errors
+    assert main([*command, "--format", "cif"]) == 0
+    errors = capsys.readouterr().err
+    assert "in a format not asked for now: one.pdb, three.pdb (--overwrite" in errors
+
+
+def test_lost_config_is_adopted(model, fasta, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["fold", "-i", str(fasta), "-o", str(out)]
+    main(command)
+    (out / "config.json").unlink()
+    assert main(command) == 2
+    assert "Add --adopt, with the options of that run" in capsys.readouterr().err
+    assert main([*command, "--adopt"]) == 0
+    assert len(model.folded) == 2
+    assert main(command) == 0
+
+
+def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, capsys):
+    positions = np.full((8, 37, 3), -1200, np.float32)
+    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
+    assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
+    printed, errors = capsys.readouterr()
+    assert "no PDB: a coordinate of -1200.000" in printed
+    assert "INCOMPLETE, written as mmCIF alone, as PDB cannot hold them: one" in errors
+
+
 # With the real loader
 
 
@@ -256,7 +326,9 @@ def test_device_that_is_not_there(fasta, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("model", ["nobody/has-this", "./nowhere", "."], ids=["hub-id", "no-folder", "no-model"])
+@pytest.mark.parametrize(
+    "model", ["nobody/has-this", "./nowhere", ".", "x" * 300], ids=["hub-id", "no-folder", "no-model", "long"]
+)
 def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     assert main(["fold", "-i", str(fasta), "-o", "out", "--model", model]) == 2

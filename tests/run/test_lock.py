@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold.errors import InputError
+from lowmem_fold.errors import InputError, OutputLostError
 from lowmem_fold.run import lock as lock_module
-from lowmem_fold.run.lock import FolderLock
+from lowmem_fold.run.lock import LOCK, FolderLock
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -70,6 +70,38 @@ def test_file_removed_by_the_run_before_is_not_what_is_locked(tmp_path, monkeypa
     monkeypatch.setattr(lock_module, "_lock", lock_late)
     with FolderLock(tmp_path), pytest.raises(InputError, match="another run"):
         FolderLock(tmp_path).__enter__()
+
+
+def test_link_is_refused_and_what_it_points_to_stays(tmp_path):
+    (tmp_path / "mine").write_text("precious\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for make in (os.symlink, os.link):
+        make(tmp_path / "mine", folder / LOCK)
+        for attempt in (FolderLock(folder).check, FolderLock(folder).__enter__):
+            with pytest.raises(InputError, match=rf"{LOCK}: is a (hard )?link"):
+                attempt()
+        (folder / LOCK).unlink()
+    (folder / LOCK).symlink_to(tmp_path / "not-there")
+    with pytest.raises(InputError, match="is a link"):
+        FolderLock(folder).check()
+    assert (tmp_path / "mine").read_text() == "precious\n"
+    assert not (tmp_path / "not-there").exists()
+
+
+def test_folder_that_is_not_the_same_is_not_held(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with FolderLock(folder) as lock:
+        lock.check_held()
+        folder.rename(tmp_path / "moved")
+        with pytest.raises(OutputLostError, match="removed or moved"):
+            lock.check_held()
+        folder.mkdir()
+        (folder / LOCK).write_text("another run's\n")
+        with pytest.raises(OutputLostError, match="replaced by another one"):
+            lock.check_held()
+    assert (folder / LOCK).read_text() == "another run's\n"
 
 
 def test_where_the_file_system_has_no_locks_the_run_goes_on(tmp_path, monkeypatch, caplog):

@@ -93,6 +93,7 @@ OTHER = {
     "save_pae": True,
     "overwrite": True,
     "allow_nucleotide_letters": True,
+    "adopt": True,
 }
 
 

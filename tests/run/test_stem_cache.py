@@ -115,6 +115,13 @@ def test_state_that_cannot_be_written_leaves_nothing(tmp_path, state, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+def test_folder_within_an_output_folder_that_is_gone_is_not_made(tmp_path, state) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        StemCache(tmp_path / "gone" / "stem", MODEL, shared=False).put(RECORD, state)
+    assert not list(tmp_path.iterdir())
+    StemCache(tmp_path / "made" / "stem", MODEL).put(RECORD, state)
+
+
 def test_dropped_state_is_gone(tmp_path, state) -> None:
     cache = StemCache(tmp_path, MODEL)
     cache.put(RECORD, state)

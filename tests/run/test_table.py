@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lowmem_fold.errors import InputError
 from lowmem_fold.run.table import ScoreTable, summary_line
 
 
@@ -80,6 +81,28 @@ def test_line_after_a_torn_one_stands_alone(tmp_path, monkeypatch):
         file.write('{"id": "b')  # what a full disk took
     table.put({"id": "c"})
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["a", "b", "c"]
+
+
+def test_lines_stand_in_the_order_asked_for_and_others_after_them(tmp_path):
+    path = tmp_path / "t"
+    table = open_table(path)
+    for id in "abcd":
+        table.put({"id": id, "status": "failed"})
+    table.arrange(["d", "x", "b"])
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == table.ids == ["d", "b", "a", "c"]
+    ScoreTable(path, write).repair({}, "abcd")
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["a", "b", "c", "d"]
+
+
+def test_nothing_is_appended_to_what_a_link_points_to(tmp_path):
+    path, mine = tmp_path / "t", tmp_path / "mine"
+    table = open_table(path)
+    path.unlink()
+    mine.write_text("precious\n")
+    path.symlink_to(mine)
+    with pytest.raises(InputError, match="t: is a link"):
+        table.put({"id": "a"})
+    assert mine.read_text() == "precious\n"
 
 
 def test_line_leaves_out_what_grows_with_the_record():
