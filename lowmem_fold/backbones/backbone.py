@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ __all__ = ["Backbone"]
 class Backbone:
     """A language model on its device. Made by `load_backbone`.
 
+    Several threads may use it: their passes run one after another.
+
     Attributes
     ----------
     model : transformers.PreTrainedModel
@@ -47,6 +50,8 @@ class Backbone:
 
     def __init__(self, blueprint: Blueprint, placement: str) -> None:
         self._blueprint = blueprint
+        # A pass hangs hooks on the modules of the model, and brings their weights. The planner's model has hooks too.
+        self._lock = threading.RLock()
         self._load(placement)
 
     def _load(self, placement: str) -> None:
@@ -67,7 +72,8 @@ class Backbone:
     @property
     def config(self) -> Any:
         """Of transformers."""
-        return self.model.config
+        with self._lock:
+            return self.model.config
 
     @property
     def precision(self) -> Precision:
@@ -100,16 +106,17 @@ class Backbone:
             They could not be loaded where they were either: the model is of no use any more.
         """
         self._blueprint.check_placement(placement)
-        before = self.placement
-        self._residency.release()
-        del self.model, self._residency
-        gc.collect()
-        try:
-            self._load(placement)
-        except BaseException as error:
+        with self._lock:
+            before = self.placement
+            self._residency.release()
+            del self.model, self._residency
             gc.collect()
-            self._load_again(before, error)
-            raise
+            try:
+                self._load(placement)
+            except BaseException as error:
+                gc.collect()
+                self._load_again(before, error)
+                raise
 
     def _load_again(self, placement: str, error: BaseException) -> None:
         try:
@@ -124,7 +131,8 @@ class Backbone:
     @property
     def num_layers(self) -> int:
         """n: layers are numbered from 0, the states after the embedding, to n, the last."""
-        return len(self.family.architecture.stacks(self.model)[0])
+        with self._lock:
+            return len(self.family.architecture.stacks(self.model)[0])
 
     @property
     def width(self) -> int:
@@ -135,7 +143,8 @@ class Backbone:
     def masked_lm(self) -> bool:
         """Whether the checkpoint has a masked-language-model head, and so `logits`."""
         head = self.family.architecture.head
-        return head is not None and getattr(self.model, head.partition(".")[0]) is not None
+        with self._lock:
+            return head is not None and getattr(self.model, head.partition(".")[0]) is not None
 
     def hidden_states(
         self, token_lists: Sequence[list[int]], layers: Iterable[int], receive: Callable[[int, Tensor], None]
@@ -177,9 +186,10 @@ class Backbone:
 
     @contextmanager
     def _running(self, token_lists: Sequence[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Within the budget, tokens and mask of a batch; after an error what was brought of weights is let go of."""
+        """Within the budget and alone of all threads, tokens and mask of a batch; after an error what was brought of
+        weights is let go of."""
         self._check(token_lists)
-        with self._limited():
+        with self._lock, self._limited():
             try:
                 yield padded(token_lists, self.family.pad_id, self.device)
             except BaseException:
@@ -214,7 +224,8 @@ class Backbone:
         family = self.family
         if family.max_residues is not None:
             tokens = min(tokens, family.max_residues + len(family.prefix) + len(family.suffix))
-        return self._blueprint.activations.peak_bytes(batch, tokens, logits)
+        with self._lock:
+            return self._blueprint.activations.peak_bytes(batch, tokens, logits)
 
     @property
     def room_bytes(self) -> int | None:
@@ -223,11 +234,12 @@ class Backbone:
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
-        return {
-            **self._blueprint.describe(inventory(self.model)),
-            "placement": self.placement,
-            "weights_wait_in": self._residency.waits_in,
-        }
+        with self._lock:
+            return {
+                **self._blueprint.describe(inventory(self.model)),
+                "placement": self.placement,
+                "weights_wait_in": self._residency.waits_in,
+            }
 
     def embed(self, sequences: Sequence[str | Record], **options: Any) -> list[Embedding]:
         """Vectors of the residues of sequences, or of them as a whole (`layers`, `pool`, ...): see `embed.embed`."""
