@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .formats.files import write_text_atomic
-
 __all__ = ["cache_folder", "read_json", "write_json"]
 
 _log = logging.getLogger(__name__)
@@ -54,6 +52,8 @@ def write_json(name: str, value: Any) -> None:
 
     A folder that cannot be made or written is no error: nothing is kept then.
     """
+    from .formats.files import write_text_atomic  # with numpy, for which `--help` does not wait
+
     text = json.dumps({"sha256": _checksum(value), "value": value}, indent=1)
     try:
         folder = cache_folder()

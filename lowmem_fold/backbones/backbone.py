@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,15 @@ __all__ = ["Backbone"]
 
 
 class Backbone:
-    """A language model on its device. Made by `load_backbone`."""
+    """A language model on its device. Made by `load_backbone`.
+
+    Several threads may use it: their passes run one after another.
+    """
 
     def __init__(self, blueprint: Blueprint, placement: str) -> None:
         self._blueprint = blueprint
+        # A pass hangs hooks on the modules of the model, and brings their weights. The planner's model has hooks too.
+        self._lock = threading.RLock()
         self._weights = PlacedModel(blueprint.checkpoint.name, self._loaded, placement)
 
     def _loaded(self, placement: str) -> tuple[Any, Residency]:
@@ -72,7 +78,8 @@ class Backbone:
     @property
     def config(self) -> Any:
         """Of transformers."""
-        return self.model.config
+        with self._lock:
+            return self.model.config
 
     @property
     def precision(self) -> Precision:
@@ -105,12 +112,14 @@ class Backbone:
             They could not be loaded where they were either. A later call tries again.
         """
         self._blueprint.check_placement(placement)
-        self._weights.place(placement)
+        with self._lock:
+            self._weights.place(placement)
 
     @property
     def num_layers(self) -> int:
         """n: layers are numbered from 0, the states after the embedding, to n, the last."""
-        return len(self.family.architecture.stacks(self.model)[0])
+        with self._lock:
+            return len(self.family.architecture.stacks(self.model)[0])
 
     @property
     def width(self) -> int:
@@ -121,7 +130,8 @@ class Backbone:
     def masked_lm(self) -> bool:
         """Whether the checkpoint has a masked-language-model head, and so `logits`."""
         head = self.family.architecture.head
-        return head is not None and getattr(self.model, head.partition(".")[0]) is not None
+        with self._lock:
+            return head is not None and getattr(self.model, head.partition(".")[0]) is not None
 
     def hidden_states(
         self, token_lists: Sequence[list[int]], layers: Iterable[int], receive: Callable[[int, Tensor], None]
@@ -163,9 +173,10 @@ class Backbone:
 
     @contextmanager
     def _running(self, token_lists: Sequence[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Within the budget, tokens and mask of a batch; after an error what was brought of weights is let go of."""
+        """Within the budget and alone of all threads, tokens and mask of a batch; after an error what was brought of
+        weights is let go of."""
         self._check(token_lists)
-        with self._limited():
+        with self._lock, self._limited():
             try:
                 yield padded(token_lists, self.family.pad_id, self.device)
             except BaseException as error:
@@ -203,7 +214,8 @@ class Backbone:
         family = self.family
         if family.max_residues is not None:
             tokens = min(tokens, family.max_residues + len(family.prefix) + len(family.suffix))
-        return self._blueprint.activations.peak_bytes(batch, tokens, logits)
+        with self._lock:
+            return self._blueprint.activations.peak_bytes(batch, tokens, logits)
 
     @property
     def room_bytes(self) -> int | None:
@@ -212,11 +224,12 @@ class Backbone:
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
-        return {
-            **self._blueprint.describe(inventory(self.model)),
-            "placement": self.placement,
-            "weights_wait_in": self._residency.waits_in,
-        }
+        with self._lock:
+            return {
+                **self._blueprint.describe(inventory(self.model)),
+                "placement": self.placement,
+                "weights_wait_in": self._residency.waits_in,
+            }
 
     def embed(self, sequences: Sequences, **options: Any) -> list[Embedding]:
         """Vectors of the residues of sequences, or of them as a whole (`layers`, `pool`, ...): see `embed.embed`."""

@@ -17,7 +17,8 @@ from ..versions import environment_versions, package_version
 from .batches import reason
 from .recipe import Recipe
 from .stores import find_store
-from .stores.file import EmbeddingFile, Row
+from .stores.file import EmbeddingFile
+from .stores.head import Row
 from .stores.settings import refuse_mixture
 from .stores.store import Store, partial_folder, sequence_key
 
@@ -43,6 +44,12 @@ class EmbedSummary:
         Not embedded, and why.
     truncated : dict of str to int
         Only so many residues were embedded, as asked for.
+    renewed : list of str
+        Were in the file, or in what an interrupted run left, but damaged, and so made anew; of those embedded.
+    lost : list of str
+        Records of the file that were damaged too, but are not of this input: left out of it.
+    kept : int
+        Finished embeddings of other records, which an interrupted run left and which wait for its input.
     unique : int
         Sequences that were run for those embedded now.
     placement : str, optional
@@ -53,6 +60,9 @@ class EmbedSummary:
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     truncated: dict[str, int] = field(default_factory=dict)
+    renewed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    kept: int = 0
     unique: int = 0
     placement: str | None = None
 
@@ -181,7 +191,12 @@ class _Run:
         failures = self._embed_sequences(todo, max_tokens, progress)
         self._store.finish([row for row in self._rows if row.key not in failures], self.settings())
         _log.info("end: %d sequences failed", len(failures))
-        summary = EmbedSummary(unique=len(todo))
+        summary = EmbedSummary(unique=len(todo), kept=self._store.kept)
+        damaged = self._store.damaged - failures.keys()
+        summary.renewed = [row.id for row in self._rows if row.key in damaged]
+        asked = {row.id for row in self._rows}
+        summary.lost = [row.id for row in self._store.lost if row.id not in asked]
+        _log_damaged(self._store.path, summary)
         summary.placement = None if self._backbone.placement == placement else self._backbone.placement
         for row, taken in zip(self._rows, self._taken, strict=True):
             if row.key in failures:
@@ -214,20 +229,28 @@ class _Run:
         return failures
 
 
+def _log_damaged(path: Path, summary: EmbedSummary) -> None:
+    for ids, what in ((summary.renewed, "made anew"), (summary.lost, "left out, as they are not of this input")):
+        if ids:
+            _log.warning("%s: %d damaged embeddings, %s: %s", path, len(ids), what, ", ".join(ids))
+
+
 def _is_finished(
     store: Store, rows: Sequence[Row], known: Mapping[str, Any], words: Mapping[str, Any], model: str
 ) -> bool:
-    """Whether the file has all records, as far as that can be told without loading the model. InputError if it is of
-    another kind, or has another sequence under an id; ModelError if there is no such model."""
+    """Whether the file has all records as they were written, as far as that can be told without loading the model.
+    InputError if it is of another kind, or has another sequence under an id; ModelError if there is no such model."""
     present = store.present()
     if present is None:
         return False
     with present:
         refuse_mixture(store.path, present.settings, known)
         _refuse_other_sequences(store.path, present, rows)
-        if present.settings["about"]["asked"] != words or any(present.rows.get(row.id) != row for row in rows):
+        if present.settings["about"].get("asked") != words or any(present.rows.get(row.id) != row for row in rows):
             return False
-        return bool(present.settings["fingerprint"] == find_model(model).fingerprint())
+        if present.settings.get("fingerprint") != find_model(model).fingerprint():
+            return False
+        return all(present.is_sound(row.id) for row in rows)
 
 
 def _refuse_other_sequences(path: Path, present: EmbeddingFile, rows: Sequence[Row]) -> None:

@@ -133,6 +133,15 @@ def _report(summary: EmbedSummary, number: int, out: str) -> None:
     if summary.truncated:
         cut = [f"{id} (to {length})" for id, length in summary.truncated.items()]
         tell(f"warning: truncated, as --long says: {_listed(cut)}")
+    if summary.renewed:
+        tell(f"warning: damaged before, and made anew: {_listed(summary.renewed)}")
+    if summary.lost:
+        tell(
+            f"warning: damaged in {out}, and left out, as they are not of this input (embed theirs to have them again):"
+            f" {_listed(summary.lost)}"
+        )
+    if summary.kept:
+        tell(f"{summary.kept} finished embeddings of other records, of an interrupted run, are kept for its input")
     if summary.placement is not None:
         tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
     counts = {

@@ -13,7 +13,7 @@ from lowmem_fold.backbones.embed import embed
 from lowmem_fold.backbones.embed_run import embed_records, log_file
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.recipe import make_recipe
-from lowmem_fold.backbones.stores import read_embeddings, sqlite, store
+from lowmem_fold.backbones.stores import database, read_embeddings
 from lowmem_fold.errors import InputError
 from lowmem_fold.sequences import Record
 
@@ -207,6 +207,66 @@ def test_single_record_without_room_steps_the_placement_down(backbone, out):
     backbone.place("resident")
 
 
+def flip_bit(path, numbers):
+    data = bytearray(path.read_bytes())
+    place = data.find(numbers.tobytes())
+    assert place > 0
+    data[place + 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_damaged_record_is_made_anew(backbone, out):
+    embedded(backbone, out)
+    with read_embeddings(out) as found:
+        numbers = found["two"].residues
+    flip_bit(out, numbers)
+    summary = embedded(backbone, out)
+    assert summary.embedded == summary.renewed == ["two"] and summary.unique == 1 and not summary.lost
+    check(out, backbone)
+    assert embedded(backbone, out, load=no_model).skipped == list(SEQUENCES)
+
+
+def test_damaged_record_that_cannot_be_made_anew(backbone, out):
+    """It fails now, or is not of this input: the file holds it no longer."""
+    embedded(backbone, out)
+    with read_embeddings(out) as found:
+        numbers = found["one"].residues
+    flip_bit(out, numbers)
+    backbone.fails = SEQUENCES["one"]
+    summary = embedded(backbone, out, RECORDS[:3])
+    assert (list(summary.failed), summary.renewed, summary.lost) == (["one"], [], ["copy"])
+    check(out, backbone, {id: SEQUENCES[id] for id in ("long", "tiny", "unusual", "two")})
+
+
+def test_stopped_run_outlasts_another_input(backbone, out, monkeypatch):
+    """What it had waits in its place, whatever the format, and is not run again."""
+    run = backbone.hidden_states
+
+    def stopping(*arguments):
+        if len(backbone.runs) == 4:
+            raise KeyboardInterrupt
+        run(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone, "hidden_states", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            embedded(backbone, out, max_tokens=1)
+    other = [Record("x", "x", ("MKTAYIWWWKK",), (), "x.fasta, record x")]
+    summary = embedded(backbone, out, other)
+    assert (summary.embedded, summary.kept) == (["x"], 4)
+    check(out, backbone, {"x": "MKTAYIWWWKK"})
+    summary = embedded(backbone, out)
+    assert (summary.unique, summary.kept) == (1, 0)
+    check(out, backbone, SEQUENCES | {"x": "MKTAYIWWWKK"})
+    assert [entry.name for entry in out.parent.iterdir()] == [out.name]
+
+
+def test_two_records_of_one_id(backbone, out):
+    with pytest.raises(InputError, match="two records have the id 'one'"):
+        embedded(backbone, out, [RECORDS[2], RECORDS[2]])
+    assert not list(out.parent.iterdir())
+
+
 def test_record_that_fails_is_named_and_tried_again(backbone, out):
     backbone.fails = SEQUENCES["one"]
     summary = embedded(backbone, out)
@@ -237,8 +297,7 @@ def test_full_disk_ends_the_run_and_breaks_nothing(backbone, out, monkeypatch):
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.Journal, "add", full)
-        patch.setattr(sqlite.SqliteStore, "add", full)
+        patch.setattr(database.Database, "add", full)
         with pytest.raises(OSError, match="no space"):
             embedded(backbone, out)
     check(out, backbone, {id: SEQUENCES[id] for id in ("long", "tiny")})

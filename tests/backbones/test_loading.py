@@ -316,7 +316,7 @@ def test_cuda_without_a_number_is_the_current_device_everywhere(monkeypatch) -> 
         ({"precision": "stem=int8,trunk=int4"}, "a language model is the stem alone"),
         ({"precision": "fp16,exclude=layer.9.*"}, "matches no linear layer"),
         ({"device": "tpu"}, "device tpu is not available"),
-        ({"memory": "much"}, "is no amount"),
+        ({"memory": "much"}, "is not a memory size"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(map(str, value.values())),
 )

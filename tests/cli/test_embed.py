@@ -67,6 +67,45 @@ def test_again(model, fasta, tmp_path, capsys):
     assert "--layers: 3 there, 2 now" in capsys.readouterr().err
 
 
+def test_damage_is_told(model, fasta, tmp_path, capsys):
+    """Once: what is made anew, and what is left out as it is of another input."""
+    out = tmp_path / "out.h5"
+    main(command(fasta, out, model))
+    with read_embeddings(out) as found:
+        numbers = {id: found[id].residues.tobytes() for id in found}
+    data = bytearray(out.read_bytes())
+    for id in ("one", "two"):
+        data[data.find(numbers[id]) + 2] ^= 1
+    out.write_bytes(data)
+    fasta.write_text(">two\nacdefuzbx\n")
+    capsys.readouterr()
+    assert main(command(fasta, out, model)) == 0
+    printed, errors = capsys.readouterr()
+    assert "1 record: 1 embedded." in printed
+    assert "warning: damaged before, and made anew: two\n" in errors
+    assert f"warning: damaged in {out}, and left out, as they are not of this input" in errors
+    assert "again): one, again\n" in errors
+    assert main(command(fasta, out, model)) == 0
+    assert capsys.readouterr() == (f"1 record: 1 there before. They are in {out}\n", "")
+
+
+def test_kept_results_of_another_input_are_told(model, fasta, tmp_path, capsys, monkeypatch):
+    run, calls = Backbone.hidden_states, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        run(self, *arguments)
+
+    out = tmp_path / "out.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Backbone, "hidden_states", interrupted)
+        assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 130
+    assert main(["embed", "-s", "MKT", "-o", str(out), "-m", str(model), "--device", "cpu"]) == 0
+    assert "1 finished embeddings of other records, of an interrupted run, are kept" in capsys.readouterr().err
+
+
 def test_sequence_instead_of_a_file(model, tmp_path):
     out = tmp_path / "out.pt"
     assert main(["embed", "-s", "MKT AYI", "-o", str(out), "-m", str(model), "--pool", "max"]) == 0

@@ -18,7 +18,7 @@ import lowmem_fold
 from lowmem_fold.cli import fold
 from lowmem_fold.cli.main import main
 
-from ..fake_run import FakeFolder
+from ..fake_run import FakeFolder, helix, make_records
 
 FASTA = ">one first\nMKTAYIAK\n>two\nacdx:GGUG\n"
 
@@ -308,11 +308,11 @@ def test_lost_config_is_adopted(model, fasta, tmp_path, capsys):
 
 
 def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, capsys):
-    positions = np.full((8, 37, 3), -1200, np.float32)
+    positions = helix(make_records(8)[0]).positions - np.float32(1200)
     monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
     printed, errors = capsys.readouterr()
-    assert "no PDB: a coordinate of -1200.000" in printed
+    assert "INCOMPLETE: no PDB: a coordinate of -1" in printed
     assert "INCOMPLETE, written as mmCIF alone, as PDB cannot hold them: one" in errors
 
 

@@ -339,7 +339,7 @@ def test_options_reach_the_loader(tmp_path) -> None:
             "placement": "staged",
             "device": "cpu",
             "precision": None,
-            "length": 40,
+            "length": 30,  # the shortest: the model places its weights anew where a longer one needs that
         }
     ]
     stored = json.loads((tmp_path / "config.json").read_text())
@@ -348,11 +348,20 @@ def test_options_reach_the_loader(tmp_path) -> None:
     assert folder.loads[-1]["length"] == 50
 
 
+def test_records_go_by_the_placement_that_each_fits(tmp_path) -> None:
+    """One long record does not slow the others down, and comes after them."""
+    folder = FakeFolder(placements=ALL)
+    folder.planned_placement = lambda length: "resident" if length <= 40 else "streamed"
+    summary = fold_records(make_records(30, 90, 40), tmp_path, load=folder.load)
+    assert summary.folded == ["r0", "r2", "r1"]
+    assert list(lines_of(tmp_path)) == ["r0", "r1", "r2"]
+
+
 def test_length_is_that_of_what_is_left(tmp_path) -> None:
     fold_records(make_records(90), tmp_path, load=FakeFolder().load)
     folder = FakeFolder()
     fold_records(make_records(90, 30, 40), tmp_path, RunOptions(max_tokens_per_batch=70), load=folder.load)
-    assert folder.loads[0]["length"] == 50  # 30 and 40 together
+    assert folder.loads[0]["length"] == 30
     assert batches.WINDOW_TOKENS == 4096
 
 

@@ -1,17 +1,20 @@
-"""torch's own files: a dict with `lowmem_fold` (the schema), `settings`, `rows` (id, key, length), and `residues`,
-`pooled` or both, each a dict of tensors by id in the order of the input. Records of one sequence share one tensor.
-`torch.load(path, weights_only=True)` reads it."""
+"""torch's own files: a dict with `lowmem_fold` (the schema), `settings`, `rows` (id, key, length, checksum of the
+embedding), `checksum` (of the two before), and `residues`, `pooled` or both, each a dict of tensors by id in the order
+of the input. Records of one sequence share one tensor. `torch.load(path, weights_only=True)` reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..embedding import Embedding
-from .file import SCHEMA, Contents, EmbeddingFile, Row, array_names, not_ours
+from .file import Contents, EmbeddingFile, not_ours
+from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 
 __all__ = ["Reader", "check", "write"]
 
@@ -21,35 +24,68 @@ def check(rows: Sequence[Row], floats: int) -> None:
 
 
 def write(path: Path, contents: Contents) -> None:
-    """Write a whole file; numbers that wait in another file are read from there as they are written."""
+    """Write a whole file. As torch wants all of it at once, the numbers wait in a file beside it, which is mapped."""
     names = array_names(contents.settings)
-    found: dict[str, dict[str, torch.Tensor]] = {}
-    for row in contents.rows:
-        if row.key not in found:
-            arrays = contents.read(row).arrays
-            found[row.key] = {name: torch.from_numpy(arrays[name]) for name in names}
-    by_name = {name: {row.id: found[row.key][name] for row in contents.rows} for name in names}
-    rows = [(row.id, row.key, row.length) for row in contents.rows]
-    torch.save({"lowmem_fold": SCHEMA, "settings": dict(contents.settings), "rows": rows, **by_name}, path)
+    with _mapped(path.with_name(f"{path.name}.numbers"), contents, list(names)) as found:
+        by_name = {name: {row.id: found[row.key][name] for row in contents.rows} for name in names}
+        head = {
+            "lowmem_fold": SCHEMA,
+            "settings": dict(contents.settings),
+            "rows": contents.listed_rows(),
+            "checksum": head_checksum(contents.settings, contents.rows),
+        }
+        torch.save({**head, **by_name}, path)
+
+
+@contextmanager
+def _mapped(scratch: Path, contents: Contents, names: Sequence[str]) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
+    """Within, the arrays of embeddings by key and name are tensors whose numbers are in a file."""
+    places: dict[str, dict[str, tuple[int, tuple[int, ...]]]] = {}
+    end = 0
+    try:
+        with scratch.open("wb") as file:
+            for row in contents.rows:
+                if row.key in places:
+                    continue
+                arrays, places[row.key] = contents.read(row).arrays, {}
+                for name in names:
+                    places[row.key][name] = end, arrays[name].shape
+                    file.write(np.ascontiguousarray(arrays[name], np.float32).data)
+                    end += arrays[name].size
+        # Copied where it is written to: torch warns of arrays that cannot be.
+        numbers = np.memmap(scratch, np.float32, "c") if end else np.empty(0, np.float32)
+        yield {
+            key: {name: _tensor(numbers, *place) for name, place in by_name.items()} for key, by_name in places.items()
+        }
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _tensor(numbers: np.ndarray, start: int, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.from_numpy(numbers[start : start + int(np.prod(shape))].reshape(shape))
 
 
 class Reader(EmbeddingFile):
     """InputError if it is no such file."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._found: Mapping[str, Any] = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
-        except Exception as error:  # of the archive, of pickle, or of what is in it
-            raise not_ours(path, error) from None
-        if not isinstance(self._found, dict) or self._found.get("lowmem_fold") != SCHEMA:
-            raise not_ours(path)
-        self.settings = self._found["settings"]
-        self.rows = {row[0]: Row(*row) for row in self._found["rows"]}
+    _found: Mapping[str, Any] = {}
 
-    def __getitem__(self, id: str) -> Embedding:
-        self.rows[id]
-        arrays = {name: self._found[name][id].numpy() for name in array_names(self.settings)}
+    def _open(self) -> Head:
+        found = torch.load(self.path, weights_only=True, mmap=True, map_location="cpu")
+        if not isinstance(found, dict) or "lowmem_fold" not in found:
+            raise not_ours(self.path)
+        self._found = found
+        return parse_head(found["lowmem_fold"], found["settings"], found["rows"], found.get("checksum"))
+
+    def _read(self, row: Row) -> Embedding:
+        arrays: dict[str, np.ndarray] = {}
+        for name in array_names(self.settings):
+            by_id = self._found[name]
+            if not isinstance(by_id, dict):  # one tensor would be indexed by the letters of the id
+                raise ValueError(f"{name} are not filed by id")
+            arrays[name] = by_id[row.id].numpy()
         return Embedding(arrays.get("residues"), arrays.get("pooled"))
 
     def close(self) -> None:
+        super().close()
         self._found = {}

@@ -2,47 +2,40 @@
 
 | table | columns |
 |---|---|
-| `settings` | `name`, `value` (JSON) |
+| `settings` | `name`, `value` (JSON); among them `schema`, and `checksum`, of the settings and the records |
 | `records` | `position` (of the input, from 0), `id`, `key` (names the sequence), `length` |
-| `embeddings` | `key`; `residues`, `pooled` (float32, little-endian, row by row), each with its `..._shape` (JSON) |
+| `embeddings` | `key`; `checksum`; `residues`, `pooled` (float32, little-endian), each with its `..._shape` (JSON) |
 
 The view `embedded` joins them: `SELECT pooled FROM embedded WHERE id = 'P12345'`.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ...errors import InputError
 from ...run.lock import FolderLock
 from ..embedding import Embedding
-from .file import SCHEMA, EmbeddingFile, Row, not_ours
-from .settings import refuse_mixture
+from .database import (
+    MOST_BYTES,
+    Database,
+    companions,
+    connect,
+    delete_database,
+    read_embedding,
+    read_head,
+    remove_companions,
+    settle,
+)
+from .file import EmbeddingFile, not_ours
+from .head import Head, Row, check_ids
 from .store import partial_folder, replace_file
 
 __all__ = ["Reader", "SqliteStore"]
-
-_MOST_BYTES = 10**9
-"""Of one value, as SQLite is built by default."""
-_TABLES = """
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE embeddings (
-    key TEXT PRIMARY KEY, residues BLOB, residues_shape TEXT, pooled BLOB, pooled_shape TEXT);
-CREATE TABLE records (
-    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL REFERENCES embeddings (key),
-    length INTEGER NOT NULL);
-CREATE VIEW embedded AS
-    SELECT position, id, length, residues, residues_shape, pooled, pooled_shape
-    FROM records JOIN embeddings USING (key) ORDER BY position;
-"""
-_COLUMNS = "residues, residues_shape, pooled, pooled_shape"
 
 
 class SqliteStore:
@@ -50,15 +43,19 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._keys: set[str] = set()
+        self.damaged: set[str] = set()
+        self.lost: list[Row] = []
+        self.kept = 0
+        self._sound: set[str] = set()
 
     def check(self, rows: Sequence[Row], floats: int) -> None:
-        """InputError if SQLite cannot hold an embedding."""
-        if 4 * floats > _MOST_BYTES:
+        """InputError if SQLite cannot hold an embedding, or an id."""
+        if 4 * floats > MOST_BYTES:
             raise InputError(
-                f"the longest record has {4 * floats:,} bytes of embeddings, and SQLite takes {_MOST_BYTES:,} in one"
+                f"the longest record has {4 * floats:,} bytes of embeddings, and SQLite takes {MOST_BYTES:,} in one"
                 " value; write .h5, or fewer layers"
             )
+        check_ids(rows)
 
     def present(self) -> EmbeddingFile | None:
         return Reader(self.path) if self.path.exists() else None
@@ -68,168 +65,88 @@ class SqliteStore:
         folder = partial_folder(self.path)
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder):
-            self._file = self.path if self.path.exists() and not overwrite else folder / f"whole{self.path.suffix}"
-            if overwrite or not self.path.exists():
-                _make(self._file, settings, overwrite)
-            with closing(sqlite3.connect(self._file)) as self._connection:
-                self._keys = {key for (key,) in self._connection.execute("SELECT key FROM embeddings")}
+            if self.path.exists() and not overwrite:
+                self._database = Database(self.path)
+            else:
+                self._database = Database.begin(folder / f"whole{self.path.suffix}", settings, overwrite)
+            try:
                 yield self
+            finally:
+                self._database.close()
         with suppress(OSError):
             folder.rmdir()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._keys
+        if key in self._database.keys and key not in self._sound | self.damaged:
+            (self._sound if self._database.is_sound(key) else self.damaged).add(key)
+        return key in self._sound
 
     def add(self, found: Mapping[str, Embedding]) -> None:
-        with _as_os_errors(), self._connection:
-            self._connection.executemany(
-                f"INSERT OR REPLACE INTO embeddings (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
-                [(key, *_columns(embedding.residues), *_columns(embedding.pooled)) for key, embedding in found.items()],
-            )
-        self._keys.update(found)
+        self._database.add(found.items())
+        self._sound.update(found)
 
     def finish(self, rows: Sequence[Row], settings: Mapping[str, Any]) -> None:
-        ids = {row.id for row in rows}
-        everything = [*rows, *(row for row in _rows(self._connection).values() if row.id not in ids)]
-        if not everything and self._file != self.path:
-            self._connection.close()
-            self._file.unlink()
-            return
-        with _as_os_errors(), self._connection:
-            self._connection.execute("DELETE FROM records")
-            self._connection.executemany(
-                "INSERT INTO records (position, id, key, length) VALUES (?, ?, ?, ?)",
-                [(position, row.id, row.key, row.length) for position, row in enumerate(everything)],
-            )
-            _put_settings(self._connection, settings)
-        self._connection.close()
-        if self._file != self.path:
-            _settle(self.path)
-            _remove_companions(self.path)
-            replace_file(self._file, self.path)
+        ids, gone = {row.id for row in rows}, self.damaged - self._sound
+        self._database.remove(gone)
+        others = [row for row in self._database.rows.values() if row.id not in ids]
+        self.lost = [row for row in others if row.key not in self._database.keys]
+        everything = [*rows, *(row for row in others if row.key in self._database.keys)]
+        self.kept = len(self._database.keys - {row.key for row in everything})
+        if self._database.path == self.path:
+            self._database.put_head(settings, everything)
+        elif everything:
+            self._database.put_head(settings, everything)
+            self._database.close()
+            settle(self.path)
+            remove_companions(self.path)
+            replace_file(self._database.path, self.path)
+        elif not self.kept:
+            self._database.close()
+            delete_database(self._database.path)
 
 
 class Reader(EmbeddingFile):
     """InputError if it is no such file."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = _connected(path, "ro")
+    _connection: sqlite3.Connection | None = None
+
+    def _open(self) -> Head:
+        self._connection = connect(self.path, "ro")
         try:
-            try:
-                self._read()
-            except sqlite3.OperationalError:  # a kill may have left a transaction, which reading cannot undo
-                if not _settle(path):
-                    raise
-                self._read()
-        except (sqlite3.Error, KeyError) as error:
-            self._connection.close()
-            raise _unreadable(path, error) from None
+            return read_head(self._connection)
+        except sqlite3.OperationalError:  # a kill may have left a transaction, which reading cannot undo
+            if not settle(self.path):
+                raise
+            return read_head(self._connection)
 
-    def _read(self) -> None:
-        self.settings = _settings(self._connection)
-        self.rows = _rows(self._connection)
+    def _read(self, row: Row) -> Embedding:
+        assert self._connection is not None
+        try:
+            embedding, self._last_checksum = read_embedding(self._connection, row.key, self.schema > 1)
+        except sqlite3.OperationalError as error:
+            if _is_busy(error):
+                raise self._refusal(error) from None
+            raise
+        return embedding
 
-    def __getitem__(self, id: str) -> Embedding:
-        row = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM embeddings WHERE key = ?", (self.rows[id].key,)
-        ).fetchone()
-        return Embedding(_array(*row[:2]), _array(*row[2:]))
+    def checksum(self, row: Row) -> int | None:
+        return self._last_checksum
 
     def close(self) -> None:
-        self._connection.close()
+        super().close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _refusal(self, error: Exception) -> InputError:
+        if _is_busy(error):
+            return InputError(f"{self.path}: another program is writing to it; try again when that is done")
+        if any(companion.exists() for companion in companions(self.path)):
+            return InputError(
+                f"{self.path}: an interrupted run has left a transaction, which cannot be undone here ({error}). Let"
+                " the file and its folder be written to, and try again."
+            )
+        return not_ours(self.path, error)
 
 
-def _connected(path: Path, mode: str) -> sqlite3.Connection:
-    """To a file that is there. mode: `ro` or `rw`."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)
-
-
-def _companions(path: Path) -> list[Path]:
-    """Files of a transaction that SQLite has beside its own."""
-    return [path.with_name(f"{path.name}-{ending}") for ending in ("journal", "wal", "shm")]
-
-
-def _remove_companions(path: Path) -> None:
-    """Else SQLite would undo in a new file what was begun in the one before."""
-    for companion in _companions(path):
-        companion.unlink(missing_ok=True)
-
-
-def _settle(path: Path) -> bool:
-    """Undo a transaction that a kill has left, as SQLite does where it may write. False if there is none, or it may
-    not."""
-    if not any(companion.exists() for companion in _companions(path)):
-        return False
-    try:
-        with closing(_connected(path, "rw")) as connection:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        return False
-    return True
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return InputError(f"{path}: another program is writing to it; try again when that is done")
-    if any(companion.exists() for companion in _companions(path)):
-        return InputError(
-            f"{path}: an interrupted run has left a transaction, which cannot be undone here ({error}). Let the file"
-            " and its folder be written to, and try again."
-        )
-    return not_ours(path, error)
-
-
-@contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """A full disk is the system's error, whoever tells of it."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise OSError(str(error)) from error
-
-
-def _make(path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
-    """Make an empty file, or find that of an interrupted run."""
-    with closing(sqlite3.connect(path)) as connection:
-        try:
-            refuse_mixture(f"{path.parent} (of an interrupted run)", _settings(connection), settings)
-            return
-        except (sqlite3.Error, KeyError):
-            pass  # there was none, or it had only just begun
-        except InputError:
-            if not overwrite:
-                raise
-    path.unlink()
-    _remove_companions(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
-        with connection:
-            _put_settings(connection, settings)
-
-
-def _put_settings(connection: sqlite3.Connection, settings: Mapping[str, Any]) -> None:
-    values = [(name, json.dumps(value)) for name, value in {"schema": SCHEMA, **settings}.items()]
-    connection.executemany("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", values)
-
-
-def _settings(connection: sqlite3.Connection) -> dict[str, Any]:
-    found = {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM settings")}
-    if found.pop("schema") != SCHEMA:
-        raise KeyError("the schema is of another version")
-    return found
-
-
-def _rows(connection: sqlite3.Connection) -> dict[str, Row]:
-    found = connection.execute("SELECT id, key, length FROM records ORDER BY position")
-    return {id: Row(id, key, length) for id, key, length in found}
-
-
-def _columns(array: np.ndarray | None) -> tuple[bytes | None, str | None]:
-    return (None, None) if array is None else (array.astype("<f4").tobytes(), json.dumps(array.shape))
-
-
-def _array(data: bytes | None, shape: str | None) -> np.ndarray | None:
-    if data is None or shape is None:
-        return None
-    return np.frombuffer(data, "<f4").reshape(json.loads(shape)).astype(np.float32)
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

@@ -19,8 +19,17 @@ import safetensors.numpy
 import torch
 
 from lowmem_fold.backbones.embedding import Embedding
-from lowmem_fold.backbones.stores import ENDINGS, check_ending, find_store, read_embeddings, sqlite, store, tensors
-from lowmem_fold.backbones.stores.file import Row
+from lowmem_fold.backbones.stores import (
+    ENDINGS,
+    check_ending,
+    database,
+    find_store,
+    read_embeddings,
+    sqlite,
+    store,
+    tensors,
+)
+from lowmem_fold.backbones.stores.head import Row
 from lowmem_fold.backbones.stores.settings import refuse_mixture
 from lowmem_fold.backbones.stores.store import partial_folder, sequence_key
 from lowmem_fold.errors import InputError
@@ -141,7 +150,8 @@ def test_failure_of_the_last_step_breaks_nothing(path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "replace_file", no_room)
-        patch.setattr(sqlite, "_put_settings", no_room)  # within the transaction
+        if path.suffix == ".sqlite":
+            patch.setattr(database, "_put_head", no_room)  # within the transaction
         with pytest.raises(OSError, match="no space"):
             write(path)
     check(path, ROWS[:2])
@@ -182,25 +192,247 @@ def test_files_of_others(path, content):
     check(path)
 
 
-@pytest.mark.parametrize("cut", [1, 70, 200], ids=str)
-def test_torn_journal(tmp_path, cut):
-    path = tmp_path / "out.h5"
+# What is damaged
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    """One bit, in any of a byte's places; for each fourth byte as many zeros as a sector of a disk."""
+    changed = bytearray(data)
+    if place % 4:
+        changed[place] ^= 1 << place % 8
+    else:
+        changed[place : place + 512] = bytes(len(changed[place : place + 512]))
+    return bytes(changed)
+
+
+def test_damage_gives_no_other_numbers(path):
+    """Wherever it is: each embedding is as it was, or refused by the name of the file."""
+    write(path)
+    data = path.read_bytes()
+    refused = 0
+    for place in range(3, len(data), max(1, len(data) // 150)):
+        path.write_bytes(flipped(data, place))
+        try:
+            with read_embeddings(path) as found:
+                assert (list(found.rows.values()), found.settings) == (ROWS, SETTINGS)
+                for row in ROWS:
+                    try:
+                        arrays = found[row.id].arrays
+                    except InputError as error:
+                        refused += 1
+                        assert str(path) in str(error) and row.id in str(error)
+                    else:
+                        for name, array in embedding(row).arrays.items():
+                            np.testing.assert_array_equal(arrays[name], array)
+        except InputError as error:
+            refused += 1
+            assert str(path) in str(error)
+        for companion in path.parent.glob(f"{path.name}-*"):
+            companion.unlink()
+    assert refused > 5
+
+
+def damage(path, row, name="pooled"):
+    """Change a bit of a number of a record."""
+    data = bytearray(path.read_bytes())
+    place = data.find(embedding(row).arrays[name].tobytes())
+    assert place > 0
+    data[place + 1] ^= 4
+    path.write_bytes(data)
+
+
+def test_damaged_record_is_named_and_made_anew(path):
+    write(path)
+    damage(path, ROWS[1])
+    with read_embeddings(path) as found:
+        np.testing.assert_array_equal(found["one"].pooled, embedding(ROWS[0]).pooled)
+        assert found.is_sound("one") and not found.is_sound("three")
+        with pytest.raises(InputError, match=r"out\..*: the embedding of 'three' is damaged \(another checksum.*again"):
+            found["three"]
+    assert write(path) == [ROWS[1].key]
+    check(path)
+
+
+def test_damaged_record_of_another_input_is_left_out(path):
+    write(path)
+    damage(path, ROWS[1])
+    place = find_store(path)
+    with place.opened(SETTINGS, False):
+        if path.suffix == ".sqlite":  # where nothing else is read than what is looked for
+            assert ROWS[1].key not in place
+        place.finish(ROWS[:1], SETTINGS)
+    assert place.lost == [ROWS[1]]
+    check(path, [ROWS[0], ROWS[2], ROWS[3]])
+    assert write(path, [ROWS[1]]) == [ROWS[1].key]
+
+
+def partial_database(path):
+    return next(file for file in partial_folder(path).iterdir() if file.suffix == ".sqlite")
+
+
+def test_damaged_record_of_an_interrupted_run_is_made_anew(path):
     write(path, finish=False)
-    journal = partial_folder(path) / "journal"
-    journal.write_bytes(journal.read_bytes()[:-cut])
+    damage(partial_database(path), ROWS[2])
     assert write(path) == [ROWS[2].key]
     check(path)
 
 
-def test_damaged_journal(tmp_path):
-    path = tmp_path / "out.pt"
+def test_interrupted_run_that_cannot_be_read(path):
     write(path, finish=False)
-    journal = partial_folder(path) / "journal"
-    data = bytearray(journal.read_bytes())
-    data[-300] ^= 1  # within the numbers of the second of three
-    journal.write_bytes(data)
-    assert len(write(path)) in (1, 2)
+    partial_database(path).write_bytes(b"no embeddings" * 1000)
+    with pytest.raises(InputError, match=r"embeddings\.sqlite|whole\.sqlite: it is damaged, .*--overwrite"):
+        write(path)
+    assert len(write(path, overwrite=True)) == 3
     check(path)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM embeddings", "DROP TABLE embeddings"], ids=["rows", "table"])
+def test_records_without_embeddings(tmp_path, statement):
+    path = tmp_path / "out.sqlite"
+    write(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    with read_embeddings(path) as found, pytest.raises(InputError, match="the embedding of 'one' is damaged"):
+        found["one"]
+    assert len(write(path)) == 3
+    check(path)
+
+
+def changed_head(path, change):
+    """Write a file again with what `change` makes of its head, a dict: by the format's own library."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            head = change(dict(file.attrs))
+            for name in list(file.attrs):
+                del file.attrs[name]
+            file.attrs.update(head)
+    elif path.suffix == ".pt":
+        torch.save(change(torch.load(path, weights_only=True)), path)
+    elif path.suffix == ".safetensors":
+        with safetensors.safe_open(path, "numpy") as file:
+            head = change(file.metadata())
+            arrays = {name: file.get_tensor(name) for name in file.offset_keys()}
+        safetensors.numpy.save_file(arrays, path, {name: str(value) for name, value in head.items()})
+    else:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            head = change(dict(connection.execute("SELECT name, value FROM settings")))
+            connection.execute("DELETE FROM settings")
+            connection.executemany("INSERT INTO settings VALUES (?, ?)", head.items())
+
+
+HEADS = {
+    "settings-lost": lambda head: {name: value for name, value in head.items() if name not in ("settings", "residues")},
+    "settings-kind": lambda head: head | {"settings": "[1, 2]", "about": "7"},
+    "settings-cut": lambda head: head | {"settings": '{"pool": ', "pool": '["me'},
+    "rows": lambda head: head | {"rows": '[["one"]]', "checksum": "0"},
+    "checksum-lost": lambda head: {name: value for name, value in head.items() if name != "checksum"},
+    "schema": lambda head: head | {"lowmem_fold": 3, "schema": "3"},
+    "deep": lambda head: head | {"settings": "[" * 100_000, "about": "[" * 100_000},
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_damaged_head_is_refused(path, case):
+    write(path)
+    changed_head(path, HEADS[case])
+    with pytest.raises(InputError, match="lowmem-fold wrote, or it is damaged") as caught:
+        read_embeddings(path)
+    assert str(path) in str(caught.value)
+
+
+def as_schema_1(path, rows=ROWS, settings=SETTINGS):
+    """Write a file as it was before there were checksums."""
+    arrays = {row.id: embedding(row, settings).arrays for row in rows}
+    listed = [(row.id, row.key, row.length) for row in rows]
+    path.parent.mkdir()
+    if path.suffix == ".h5":
+        with h5py.File(path, "w", track_order=True) as file:
+            file.attrs["lowmem_fold"], file.attrs["settings"] = 1, json.dumps(settings)
+            for name in ("residues", "pooled"):
+                group = file.create_group(name, track_order=True)
+                for row in rows:
+                    dataset = group.create_dataset(row.id.replace("/", "%2F"), data=arrays[row.id][name])
+                    dataset.attrs["key"], dataset.attrs["length"] = row.key, row.length
+    elif path.suffix == ".pt":
+        found = {
+            name: {id: torch.from_numpy(each[name]) for id, each in arrays.items()} for name in ("residues", "pooled")
+        }
+        torch.save({"lowmem_fold": 1, "settings": settings, "rows": listed, **found}, path)
+    elif path.suffix == ".safetensors":
+        tensors = {f"{name}/{id}": array for id, each in arrays.items() for name, array in each.items()}
+        head = {"lowmem_fold": "1", "settings": json.dumps(settings), "rows": json.dumps(listed)}
+        safetensors.numpy.save_file(tensors, path, head)
+    else:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(database._TABLES.replace("checksum INTEGER, ", ""))
+            said = {"schema": 1, **settings}
+            connection.executemany(
+                "INSERT INTO settings VALUES (?, ?)", [(name, json.dumps(value)) for name, value in said.items()]
+            )
+            for position, (id, key, length) in enumerate(listed):
+                values = [
+                    each for array in arrays[id].values() for each in (array.tobytes(), json.dumps(list(array.shape)))
+                ]
+                connection.execute("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?, ?)", (key, *values))
+                connection.execute("INSERT INTO records VALUES (?, ?, ?, ?)", (position, id, key, length))
+
+
+def test_files_without_checksums_are_read_and_added_to(path):
+    rows = [*ROWS[:2], Row("a/%25", sequence_key("WW"), 2)]
+    as_schema_1(path, rows)
+    check(path, rows)
+    assert write(path, [*rows, ROWS[2]]) == [ROWS[2].key]
+    check(path, [*rows, ROWS[2]])
+    with read_embeddings(path) as found:
+        assert found.schema == 2
+    damage(path, ROWS[1])  # from here on it is seen
+    with read_embeddings(path) as found:
+        assert not found.is_sound("three")
+
+
+def test_results_of_an_interrupted_run_outlast_another_input(path):
+    write(path, ROWS[:2], finish=False)
+    assert write(path, [ROWS[2]]) == [ROWS[2].key]
+    check(path, [ROWS[2]])
+    place = find_store(path)
+    with place.opened(SETTINGS, False):
+        place.finish([], SETTINGS)
+    assert place.kept == 2
+    assert write(path) == []
+    check(path)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_results_of_an_interrupted_run_outlast_a_run_without_any(path):
+    write(path, ROWS[:2], finish=False)
+    assert write(path, []) == []
+    assert not path.exists()
+    assert write(path, ROWS[:2]) == []
+    check(path, ROWS[:2])
+
+
+@pytest.mark.parametrize("ending", [".h5", ".safetensors", ".pt"])
+def test_embedding_larger_than_a_value_of_the_database(tmp_path, monkeypatch, ending):
+    path = tmp_path / f"out{ending}"
+    monkeypatch.setattr(store, "_PART_BYTES", 50)  # of 120
+    write(path, finish=False)
+    with closing(sqlite3.connect(partial_database(path))) as connection:
+        assert connection.execute("SELECT count(*) FROM embeddings").fetchone() == (2 + 3 + 1,)
+        connection.execute(
+            "UPDATE embeddings SET residues = zeroblob(48) WHERE key LIKE '%/1' AND key LIKE ?", (ROWS[1].key + "%",)
+        )
+        connection.commit()
+    assert write(path) == [ROWS[1].key]
+    check(path)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_closed_file_is_not_called_damaged(path):
+    write(path)
+    with read_embeddings(path) as found:
+        pass
+    with pytest.raises(InputError, match="is closed"):
+        found["one"]
 
 
 KILLED = """
@@ -213,9 +445,11 @@ with read_embeddings(path) as found:
     settings = found.settings
 place = find_store(path)
 with place.opened(settings, False):
-    place._connection.execute("PRAGMA cache_size = 2")  # what is written goes to the file before the end
-    place._connection.set_trace_callback(lambda said: said == "COMMIT" and os.kill(os.getpid(), signal.SIGKILL))
+    connection = place._database._connection
+    connection.execute("PRAGMA cache_size = 2")  # what is written goes to the file before the end
+    connection.set_trace_callback(lambda said: said == "COMMIT" and os.kill(os.getpid(), signal.SIGKILL))
     place.add({f"{number:032}": Embedding(np.ones((500, 6), "f4"), np.ones(6, "f4")) for number in range(50)})
+    place._database.commit()
 """
 
 
@@ -259,8 +493,8 @@ def test_leftovers_of_a_file_that_is_gone(killed):
 
 
 def test_transaction_that_cannot_be_undone_is_told(killed, monkeypatch):
-    connected = sqlite._connected
-    monkeypatch.setattr(sqlite, "_connected", lambda path, mode: connected(path, "ro"))  # as where one may not write
+    connect = sqlite.connect
+    monkeypatch.setattr(database, "connect", lambda path, mode: connect(path, "ro"))  # as where one may not write
     with pytest.raises(InputError, match="an interrupted run has left a transaction"):
         find_store(killed).present()
 
@@ -268,11 +502,15 @@ def test_transaction_that_cannot_be_undone_is_told(killed, monkeypatch):
 def test_file_that_is_written_to_is_told(tmp_path, monkeypatch):
     path = tmp_path / "out.sqlite"
     write(path)
-    monkeypatch.setattr(sqlite, "_connected", lambda path, mode: sqlite3.connect(path, timeout=0))
+    monkeypatch.setattr(sqlite, "connect", lambda path, mode: sqlite3.connect(path, timeout=0))
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(InputError, match="another program is writing to it"):
             find_store(path).present()
+    with read_embeddings(path) as found, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(InputError, match="another program is writing to it"):  # it is not damaged
+            found["one"]
 
 
 # As the libraries see them
@@ -286,30 +524,47 @@ def test_hdf5_is_a_dataset_per_id(tmp_path):
         assert file["three"].shape == (5, 6) and file["three"].dtype == np.float32
         assert file["three"].attrs["length"] == 5
         assert file["one"] == file["copy"]  # one dataset of two names
+        assert file.attrs["lowmem_fold"] == 2
         assert json.loads(file.attrs["settings"])["layers"] == "6"
     with h5py.File(path, track_order=True) as file:
         assert list(file) == list(SEQUENCES)
 
 
-@pytest.mark.parametrize("pool", [[], ["mean"]], ids=["alone", "with-pool"])
-def test_ids_of_any_kind(path, pool):
-    ids = ["sp|P12345|AAA_HUMAN", "a", "a/b", "/c/", ".", "..", "7abc_A", "7abc_a", "%2", "prot\u00e9ine"]
-    rows = [Row(id, sequence_key(id), 3) for id in ids]
-    settings = SETTINGS | {"pool": pool}
-    write(path, rows, settings)
-    with read_embeddings(path) as found:
-        assert list(found) == ids
-        for row in rows:
-            np.testing.assert_array_equal(found[row.id].residues, embedding(row, settings).residues)
+NASTY = [
+    *("sp|P12345|AAA_HUMAN", "a", "a/b", "/c/", "7abc_A", "7abc_a", "prot\u00e9ine", "prote\u0301ine", "\U0001f9ec"),
+    *(".", "..", "./a", "%2", "a%2Fb", "%2E", "%25", "a\0b", "a\0", "a ", " a", "a\n", "x" * 100_000),
+    *("__metadata__", "__metadata___", "__metadata__/a", "settings", "rows", "residues", "pooled", "residues/a"),
+    *("lowmem_fold", "checksum", "1e5", "NULL", "' OR 1=1 --"),
+]
 
 
-def test_id_that_hdf5_would_give_back_as_another(tmp_path):
-    place = find_store(tmp_path / "out.h5")
-    with pytest.raises(InputError, match="'a%2Fb' would be another id in HDF5"):
-        place.check([Row("a%2Fb", "0" * 32, 1)], 1)
-    write(tmp_path / "out.h5", [Row("a/b", "0" * 32, 1)], SETTINGS | {"pool": []})
-    with h5py.File(tmp_path / "out.h5") as file:
-        assert list(file) == ["a%2Fb"]
+@pytest.mark.parametrize("wants", [{"pool": []}, {"residues": False}, {}], ids=["residues", "pooled", "both"])
+def test_ids_of_any_kind(path, wants):
+    """None overwrites another, or what the format keeps for itself, and each is read as it was."""
+    rows = [Row(id, sequence_key(id), 3) for id in NASTY]
+    write(path, rows, SETTINGS | wants)
+    check(path, rows, SETTINGS | wants)
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ([ROWS[0], Row("one", "0" * 32, 1)], "two records have the id 'one'"),
+        ([Row("a\ud800", "0" * 32, 1)], "'a\\\\ud800'"),
+        ([Row("", "0" * 32, 1)], "''"),
+    ],
+    ids=["twice", "surrogate", "empty"],
+)
+def test_ids_that_no_file_can_hold(path, rows, named):
+    with pytest.raises(InputError, match=named):
+        find_store(path).check(rows, 1)
+
+
+def test_names_in_hdf5(tmp_path):
+    path = tmp_path / "out.h5"
+    write(path, [Row(id, sequence_key(id), 1) for id in ("a/b", "a%2Fb", ".")], SETTINGS | {"pool": []})
+    with h5py.File(path) as file:
+        assert set(file) == {"a%2Fb", "a%252Fb", "%2E"}
 
 
 def test_safetensors_lie_in_the_order_of_the_input(tmp_path):
