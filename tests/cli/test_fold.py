@@ -312,7 +312,7 @@ def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, ca
     monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
     printed, errors = capsys.readouterr()
-    assert "INCOMPLETE: no PDB: a coordinate of -1" in printed
+    assert "INCOMPLETE: mmCIF alone, no PDB: a coordinate of -1" in printed
     assert "INCOMPLETE, written as mmCIF alone, as PDB cannot hold them: one" in errors
 
 
