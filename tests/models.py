@@ -60,7 +60,7 @@ def passes(model: EsmForProteinFolding, record: FoldInput, num_recycles: int) ->
 
 
 def sampled_fingerprint(folder: Path) -> str:
-    """What versions before 0.2 recorded of a model in one file: they hashed its first and last MiB alone."""
+    """What records of earlier commits hold of a model in one file, whose first and last MiB alone were hashed then."""
     data = (folder / "model.safetensors").read_bytes()
     parts = (folder / "config.json").read_bytes(), b"model.safetensors %d" % len(data), data[: 2**20], data[-(2**20) :]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
