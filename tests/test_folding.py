@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold import folding
+from lowmem_fold.errors import DeviceFailedError, InputError, ModelError
 from lowmem_fold.folding import fold_records
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.run.options import RunOptions
@@ -665,3 +666,26 @@ def test_letters_of_nucleotides_are_folded_where_they_are_allowed(tmp_path):
     options = RunOptions(allow_nucleotide_letters=True)
     assert fold_records(records, tmp_path, options, load=FakeFolder().load).folded == [records[0].id]
     assert json.loads((tmp_path / "config.json").read_text())["options"]["allow_nucleotide_letters"] is True
+
+
+def test_run_ends_where_the_device_no_longer_answers(tmp_path, monkeypatch):
+    """Every later record would fail as well; the same command resumes in a process of its own."""
+    failing = []
+
+    def check(device: str) -> None:
+        if failing:
+            raise DeviceFailedError(f"{device} no longer works in this process (RuntimeError: CUDA error: made up)")
+
+    def before(record):
+        if record.id == "r1":
+            failing.append(record)
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(folding, "check_device", check)
+    with pytest.raises(DeviceFailedError, match="no longer works"):
+        fold_records(make_records(4, 5, 6), tmp_path, load=FakeFolder(before=before).load)
+    assert list(by_id(tmp_path)) == ["r0"]
+    assert "stopped: cpu no longer works" in (tmp_path / "lowmem_fold.log").read_text()
+    failing.clear()
+    monkeypatch.undo()
+    assert fold_records(make_records(4, 5, 6), tmp_path, load=FakeFolder().load).folded == ["r1", "r2"]

@@ -305,6 +305,15 @@ def block():
     return read_cif_text(cif_text(make_prediction(ALL_RESIDUES, "GG", ALL_RESIDUES)))[1]
 
 
+def test_scores_have_the_digits_of_their_scale():
+    """pLDDT, of 0 to 100, has two; pTM and ipTM, of 0 to 1, have four."""
+    prediction = make_prediction("GG", "AA", ptm=0.12345, iptm=0.98765)
+    _, block = read_cif_text(cif_text(prediction))
+    names = dict(rows(block, "ma_qa_metric", "id", "name"))
+    found = {names[id]: value for id, value in rows(block, "ma_qa_metric_global", "metric_id", "metric_value")}
+    assert found == {"pLDDT": f"{prediction.mean_plddt:.2f}", "pTM": "0.1235", "ipTM": "0.9877"}
+
+
 def test_the_twenty_are_standard_and_the_unknown_residue_is_not(block):
     standard = dict(rows(block, "chem_comp", "id", "mon_nstd_flag"))
     assert standard.pop("UNK") == "n"

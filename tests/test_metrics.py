@@ -23,6 +23,7 @@ from lowmem_fold.metrics import (
     lddt_per_residue,
     representative_atoms,
     rmsd,
+    search,
     superpose,
     tm_score,
     tm_score_d0,
@@ -288,6 +289,21 @@ def test_contacts_are_counted_one_by_one() -> None:
     assert precision == pytest.approx(both / len(found["ours"]))
     assert recall == pytest.approx(both / len(found["theirs"]))
     assert f1 == pytest.approx(2 / (1 / precision + 1 / recall))
+
+
+def test_every_fragment_is_a_seed_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    extend = search._extend
+
+    def noted(sums, seeds, *rest):
+        seen.extend(map(tuple, seeds.tolist()))
+        return extend(sums, seeds, *rest)
+
+    monkeypatch.setattr(search, "_extend", noted)
+    monkeypatch.setattr(search, "_BATCH_ELEMENTS", 7 * 20)
+    tm_score(ca("2cviA")[:20], ca("2xdgA")[:20])
+    expected = [(first, first + size) for size in (20, 10, 5, 4) for first in range(20 - size + 1)]
+    assert sorted(seen) == sorted(expected)
 
 
 def test_borders_of_a_contact() -> None:

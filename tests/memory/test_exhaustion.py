@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 
+from lowmem_fold.errors import DeviceFailedError
 from lowmem_fold.memory import exhaustion
 from lowmem_fold.memory.capacity import Capacity
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
@@ -59,3 +60,57 @@ def test_reference_cycles_are_let_go() -> None:
         assert storage() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), False),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+    ids=str,
+)
+def test_what_means_that_memory_ran_out(error: Exception, expected: bool) -> None:
+    assert exhaustion.is_out_of_memory(error) is expected
+
+
+def test_a_device_that_no_longer_answers_is_told_apart(monkeypatch) -> None:
+    """An error that sticks: any later call raises it again."""
+    exhaustion.check_device("cpu")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    exhaustion.check_device("cuda:1")
+
+    def broken(device: str) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    with pytest.raises(DeviceFailedError, match=r"cuda:1 no longer works in this process .*illegal memory access"):
+        exhaustion.check_device("cuda:1")
+
+
+def test_frames_of_an_error_and_of_its_causes_hold_nothing() -> None:
+    seen = []
+
+    def inner() -> None:
+        held = torch.zeros(5)
+        seen.append(weakref.ref(held))
+        raise KeyError("first")
+
+    def outer() -> None:
+        held = torch.zeros(7)
+        seen.append(weakref.ref(held))
+        try:
+            inner()
+        except KeyError as error:
+            raise MemoryError("then") from error
+
+    with pytest.raises(MemoryError) as caught:
+        outer()
+    assert all(reference() is not None for reference in seen)
+    exhaustion.forget_frames(caught.value)
+    assert all(reference() is None for reference in seen)

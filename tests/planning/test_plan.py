@@ -142,6 +142,14 @@ def test_without_a_fit_says_what_would() -> None:
     assert budget == f"{needed / GIB:.2f} GiB would do for 3,000 residues in fp32 (streamed)"
 
 
+def test_the_longest_counts_no_placement_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU int8 cannot be streamed out of a file of float32, though it would take less."""
+    planner = Planner("1TB", "demo", "int8", "cpu", None, None, 3)
+    plans = planner.plans(100, presets=False).plans
+    possible = [each.needed_bytes for each in plans if each.possible]
+    assert min(each.needed_bytes for each in plans) < min(possible) == planner._needed(100, "int8")
+
+
 def test_a_placement_that_is_asked_for_is_the_only_one() -> None:
     plans = v1(400, "8GB", placement="resident")
     assert plans.chosen is None and all("staged" not in each for each in plans.alternatives)
