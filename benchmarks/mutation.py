@@ -3,7 +3,8 @@
     pip install cosmic-ray
     git worktree add ../mutants && cd ../mutants      # it changes files, and puts them back
     python -m benchmarks.mutation --mutants 150 --seed 1 --out mutation.jsonl
-    python -m benchmarks.mutation ... --share 1/2     # the odd ones; beside it, in another worktree, --share 2/2
+    python -m benchmarks.mutation ... --share 1/2     # every second; beside it, in another worktree, --share 2/2
+    python -m benchmarks.mutation ... --only 7 25     # survivors again, once there are tests for them
 
 A place is drawn from those where cosmic-ray can change something, all alike, and then one of its changes. Left out are
 the alternatives of types (`X | None`), which nothing runs. Each record tells the change, the tests, and whether it was
@@ -19,7 +20,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from lowmem_fold.bench.records import Measurement, append_measurement
 
 ROOT = Path(__file__).parent.parent
 MIRRORS = {
-    "esmfold": [f"tests/esmfold/test_{name}.py" for name in ("fidelity", "storage", "triangle_multiplication")],
+    "esmfold": [
+        f"tests/esmfold/test_{name}.py" for name in ("fidelity", "storage", "triangle_multiplication", "heads", "tiles")
+    ],
     "planning": ["tests/planning/test_plan.py", "tests/planning/test_calibration.py"],
     "quantization": ["tests/quantization"],
     "metrics": ["tests/test_metrics.py"],
@@ -61,15 +64,15 @@ def tests_of(module: Path) -> str:
     return shlex.join([sys.executable, "-m", "pytest", *OPTIONS, *files])
 
 
-def measure(seed: int, count: int, share: tuple[int, int]) -> Iterator[Measurement]:
-    """The record of each mutant of this share."""
+def measure(seed: int, count: int, is_wanted: Callable[[int], bool]) -> Iterator[Measurement]:
+    """Yield the record of each mutant whose number is wanted."""
     from cosmic_ray.mutating import mutate_and_test
     from cosmic_ray.work_item import TestOutcome
 
     check_unbroken()
     environment = describe_environment()
     for number, mutation in enumerate(drawn(seed, count)):
-        if number % share[1] != share[0] - 1:
+        if not is_wanted(number):
             continue
         command, start = tests_of(Path(mutation.module_path)), time.monotonic()
         result = mutate_and_test([mutation], command, LIMIT_SECONDS)
@@ -99,13 +102,18 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--share", default="1/1", help="part of the mutants, such as 1/2")
+    parser.add_argument("--only", nargs="+", type=int, help="numbers of mutants, in place of a share")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     out = options.out.absolute()
     os.chdir(ROOT)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     part, parts = map(int, options.share.split("/"))
-    for record in measure(options.seed, options.mutants, (part, parts)):
+
+    def is_wanted(number: int) -> bool:
+        return number in options.only if options.only else number % parts == part - 1
+
+    for record in measure(options.seed, options.mutants, is_wanted):
         append_measurement(out, record)
         asked, seconds = record.requested, record.samples["seconds"][0]
         print(f"{asked['number']:4} {record.status:6} {seconds:6.1f} s  {asked['module']}:{asked['line']}", flush=True)
