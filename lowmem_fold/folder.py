@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -184,7 +185,10 @@ def description(
 
 
 class Folder:
-    """A model on its device. Made by `load`."""
+    """A model on its device. Made by `load`.
+
+    Several threads may use it: their folds run one after another.
+    """
 
     def __init__(
         self,
@@ -201,6 +205,7 @@ class Folder:
         self.precision = precision or Precision()
         self._device = weights.model.device
         self._budget = budget
+        self._lock = threading.RLock()  # weights are brought for one fold at a time
         self._numbers = count(1)  # of the ids of records that have none
 
     @property
@@ -237,7 +242,8 @@ class Folder:
         """
         if placement not in self.placements:
             raise InputError(f"{self.checkpoint.name} as {self.precision} on {self.device} cannot be {placement}")
-        self._weights.place(placement)
+        with self._lock:
+            self._weights.place(placement)
 
     def describe(self) -> dict[str, Any]:
         """What a record of a run says of the model; JSON-able."""
@@ -303,7 +309,7 @@ class Folder:
     def _limited(self) -> Iterator[None]:
         """Keep to the budget; after an error let go of what has been brought of the weights, and, where memory ran out
         or the fold was stopped, of all that it held."""
-        with nullcontext() if self._budget is None else self._budget.enforced():
+        with self._lock, nullcontext() if self._budget is None else self._budget.enforced():
             try:
                 yield
             except BaseException as error:

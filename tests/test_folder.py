@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,26 @@ def test_a_traceback_that_is_kept_holds_no_pair_state(
     assert caught.value.__traceback__ is not None and seen["z"]() is None
     monkeypatch.undo()
     assert loaded.fold("MKTAYIAKQR", num_recycles=0).length == 10
+
+
+@pytest.mark.parametrize("placement", ["resident", "streamed"])
+def test_folds_of_two_threads_run_one_after_another(model_folder: Path, placement: str) -> None:
+    """The second begins while the first is under way, and both give what they give alone."""
+    folder = lf.load(str(model_folder), device="cpu", placement=placement)
+    first, second = "MKTAYIAKQRQISFVK", "GSHMLEKKRRAYIA"
+    alone = {each: folder.fold(each, num_recycles=1).positions for each in (first, second)}
+    found, threads, begun = {}, [], threading.Event()
+
+    def fold_second() -> None:
+        found[second] = folder.fold(second, num_recycles=1, progress=lambda part: begun.set()).positions
+
+    def at_first_block(part: float) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=fold_second))
+            threads[0].start()
+            begun.wait(0.3)  # in vain, unless both run at once
+
+    found[first] = folder.fold(first, num_recycles=1, progress=at_first_block).positions
+    threads[0].join()
+    for each, positions in alone.items():
+        np.testing.assert_array_equal(found[each], positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..formats import write_text_atomic
+from ..formats.files import open_own
 from .queries import Answer, Query
 
 __all__ = ["AnswerFile", "differences"]
@@ -48,7 +50,8 @@ class AnswerFile:
         self._settings, self._asked = dict(settings), set[str]()
         self._answers = {line["query"]: line["log_probabilities"] for line in kept}
         self._write(self._answers)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        descriptor = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8", newline="\n")
 
     def __enter__(self) -> AnswerFile:
         return self

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..formats.files import check_output_file, write_text_atomic
+from ..formats.files import check_output_file, own_folder, write_text_atomic
 from ..log import logging_to
 from ..run.lock import FolderLock
 from ..versions import package_version
@@ -130,7 +130,7 @@ def write_table(
         An interrupted run had other settings, or another one is writing this table now.
     """
     folder = partial_folder(path)
-    folder.mkdir(exist_ok=True)
+    own_folder(folder)
     judged = {name: value for name, value in settings.items() if name not in ("model", "input")}
     before = backbone.placement
     with FolderLock(folder), AnswerFile(folder / "answers", judged, overwrite) as answers:

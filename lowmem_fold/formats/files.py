@@ -17,6 +17,7 @@ __all__ = [
     "check_output_file",
     "nearest_existing",
     "open_own",
+    "own_folder",
     "refuse_link",
     "replacing",
     "write_bytes_atomic",
@@ -88,6 +89,14 @@ def refuse_link(path: Path, *, folder: bool = False) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     _refuse_foreign(path, status, stat.S_ISDIR if folder else stat.S_ISREG)
+
+
+def own_folder(path: Path) -> Path:
+    """Make a folder of a run where there is none, and return it; InputError if a link stands there."""
+    refuse_link(path, folder=True)
+    path.mkdir(parents=True, exist_ok=True)
+    refuse_link(path, folder=True)
+    return path
 
 
 def open_own(path: Path, flags: int) -> int:

@@ -280,3 +280,30 @@ def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch):
     assert main(command(fasta, "out.h5", "./nowhere")) == 2
     assert "nowhere" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["in.fasta"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("ending", [".h5", ".sqlite"])
+@pytest.mark.parametrize("name", ["", "embeddings.sqlite", "whole.sqlite", ".lowmem_fold.lock", "lowmem_fold.log"])
+def test_links_are_not_written_through(tmp_path, capsys, ending, name):
+    """Into the folder, or a file, of somebody else."""
+    out, theirs = tmp_path / f"out{ending}", tmp_path / "theirs"
+    partial = tmp_path / f".out{ending}.partial"
+    if name:
+        theirs.write_text("mine")
+        partial.mkdir()
+        (partial / name).symlink_to(theirs)
+    else:
+        theirs.mkdir()
+        partial.symlink_to(theirs)
+    (tmp_path / "in.fasta").write_text(">one\nMKTAYIAK\n")
+    code = main(["embed", "-i", str(tmp_path / "in.fasta"), "-o", str(out), "-m", "demo", "--device", "cpu"])
+    used = name in (
+        "",
+        ".lowmem_fold.lock",
+        "lowmem_fold.log",
+        {".h5": "embeddings.sqlite"}.get(ending, "whole.sqlite"),
+    )
+    assert code == (2 if used else 0)
+    assert "is a link" in capsys.readouterr().err or not used
+    assert theirs.read_text() == "mine" if name else not list(theirs.iterdir())

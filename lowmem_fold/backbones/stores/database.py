@@ -4,6 +4,7 @@ format keeps what it has until the end."""
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ...formats.files import open_own, refuse_link
 from ..embedding import Embedding
 from .head import SCHEMA, Head, Row, embedding_checksum, head_checksum, parse_head
 from .settings import refuse_mixture
@@ -78,7 +80,8 @@ class Database:
     @classmethod
     def begin(cls, path: Path, settings: Mapping[str, Any], overwrite: bool) -> Database:
         """Open what an interrupted run left, or else an empty database. InputError if that run had other settings, or
-        what it left is damaged, and it is not to be overwritten."""
+        what it left is damaged, and it is not to be overwritten; or if a link stands there."""
+        refuse_link(path)
         try:
             if _has_tables(path):
                 found = cls(path)
@@ -92,6 +95,7 @@ class Database:
             if not overwrite:
                 raise
         delete_database(path)
+        os.close(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.executescript(f"BEGIN; {_TABLES}")
             _put_head(connection, settings, [])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...formats.files import own_folder
 from ...run.lock import FolderLock
 from ..embedding import Embedding
 from .database import (
@@ -62,8 +63,7 @@ class SqliteStore:
 
     @contextmanager
     def opened(self, settings: Mapping[str, Any], overwrite: bool) -> Iterator[SqliteStore]:
-        folder = partial_folder(self.path)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = own_folder(partial_folder(self.path))
         with FolderLock(folder):
             if self.path.exists() and not overwrite:
                 self._database = Database(self.path)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...formats.files import own_folder
 from ...run.lock import FolderLock
 from ..embedding import Embedding
 from .database import MOST_BYTES, Database, delete_database
@@ -111,8 +112,7 @@ class FileStore:
 
     @contextmanager
     def opened(self, settings: Mapping[str, Any], overwrite: bool) -> Iterator[FileStore]:
-        folder = partial_folder(self.path)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = own_folder(partial_folder(self.path))
         with FolderLock(folder):
             self._partial = Database.begin(folder / "embeddings.sqlite", settings, overwrite)
             self._left = self._partial.keys
