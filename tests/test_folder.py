@@ -357,23 +357,27 @@ def test_a_traceback_that_is_kept_holds_no_pair_state(
 
 
 @pytest.mark.parametrize("placement", ["resident", "streamed"])
-def test_folds_of_two_threads_run_one_after_another(model_folder: Path, placement: str) -> None:
-    """The second begins while the first is under way, and both give what they give alone."""
+def test_folds_of_two_threads_run_one_after_another(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, placement: str
+) -> None:
+    """The second is asked for while the first is in the middle of a block, and both give what they give alone."""
     folder = lf.load(str(model_folder), device="cpu", placement=placement)
     first, second = "MKTAYIAKQRQISFVK", "GSHMLEKKRRAYIA"
     alone = {each: folder.fold(each, num_recycles=1).positions for each in (first, second)}
-    found, threads, begun = {}, [], threading.Event()
+    found, threads, transition = {}, [], trunk_module.pair_transition
 
     def fold_second() -> None:
-        found[second] = folder.fold(second, num_recycles=1, progress=lambda part: begun.set()).positions
+        found[second] = folder.fold(second, num_recycles=1).positions
 
-    def at_first_block(part: float) -> None:
+    def in_a_block(*given: object) -> None:
         if not threads:
             threads.append(threading.Thread(target=fold_second))
             threads[0].start()
-            begun.wait(0.3)  # in vain, unless both run at once
+            threads[0].join(1)  # in vain, unless both run at once
+        transition(*given)
 
-    found[first] = folder.fold(first, num_recycles=1, progress=at_first_block).positions
+    monkeypatch.setattr(trunk_module, "pair_transition", in_a_block)
+    found[first] = folder.fold(first, num_recycles=1).positions
     threads[0].join()
     for each, positions in alone.items():
         np.testing.assert_array_equal(found[each], positions)
