@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from lowmem_fold.cli import info
 from lowmem_fold.memory import capacity
-from lowmem_fold.memory.capacity import Capacity, host_capacity
+from lowmem_fold.memory.capacity import Capacity, host_capacity, usable_bytes
+from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
+from lowmem_fold.planning.budget import Budget
 
 GIB = 2**30
 TOTAL, FREE = 24 * GIB, 20 * GIB
@@ -98,3 +102,23 @@ def test_more_than_the_limit_may_be_in_use(machine: Callable[..., Path]) -> None
 def test_info_says_which_limit_holds(machine: Callable[..., Path]) -> None:
     file = group(machine("0::/"), 4 * GIB)
     assert info._sizes(info.collect()["memory"]) == f"4.0 GiB, 4.0 GiB free (limit of {file})"
+
+
+def test_on_cuda_neither_context_nor_cache_is_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card of 7.65 GiB, of which this process has its context, and a GiB in torch's allocator, a quarter in use."""
+    total, free, reserved, allocated = int(7.65 * GIB), int(6.15 * GIB), GIB, GIB // 4
+    limits = []
+    for name, answer in {
+        "mem_get_info": (free, total),
+        "memory_reserved": reserved,
+        "memory_allocated": allocated,
+        "current_device": 0,
+        "get_device_properties": SimpleNamespace(total_memory=total),
+        "get_per_process_memory_fraction": 1.0,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer, raising=False)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda part, index: limits.append(part * total))
+    usable = usable_bytes(torch.device("cuda"))
+    assert usable == free + (reserved - allocated) + CUDA_CONTEXT_BYTES
+    with Budget(usable, torch.device("cuda"), dict, int, held_bytes=allocated).enforced():
+        assert round(limits[0]) == free + reserved  # all that the allocator can have, and has
