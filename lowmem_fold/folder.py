@@ -132,7 +132,8 @@ def _budget(
     held = torch.cuda.memory_allocated(device) if memory is None and device.type == "cuda" else 0
 
     def planner() -> Planner:
-        return Planner(size, model, asked, str(device), placement, host_memory, num_recycles=3)
+        given = size if memory is None else memory  # as it was written, for what is said of it
+        return Planner(given, model, asked, str(device), placement, host_memory, num_recycles=3)
 
     def weight_bytes() -> int:
         return int(inventory(planned_model(checkpoint, resolved))["total"]["bytes"])

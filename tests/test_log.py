@@ -10,7 +10,9 @@ from lowmem_fold.errors import InputError
 from lowmem_fold.log import logging_to
 
 
-def test_lines_are_appended_whatever_they_hold(tmp_path):
+def test_lines_are_appended_whatever_they_hold(tmp_path, monkeypatch):
+    # Else pytest captures the half of a letter too, which its processes cannot tell each other.
+    monkeypatch.setattr(logging.getLogger("lowmem_fold"), "propagate", False)
     path = tmp_path / "log"
     path.write_text("before\n")
     with logging_to(path) as logger:
