@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from biotite.structure.io.pdbx import CIFFile
 
 from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.errors import InputError, LowmemFoldError
 from lowmem_fold.prediction import Prediction
 from lowmem_fold.residues import existing_atoms
 
+CIFFile = pytest.importorskip("biotite.structure.io.pdbx").CIFFile
 TS50 = Path(__file__).parents[1] / "benchmarks" / "data" / "ts50"
 
 

@@ -10,7 +10,7 @@ CUDA_WORKSPACE_BYTES = 32 * 2**20
 """cuBLAS's workspace on Hopper, which torch takes from its own allocator; earlier cards get a quarter. From torch's
 documentation of CUBLAS_WORKSPACE_CONFIG, not measured."""
 CUDA_SEGMENT_BYTES = 32 * 2**20
-CUDA_ROUNDING = 0.006
+CUDA_ROUNDING = 0.008
 """What torch's allocator takes from a card beyond the peak of all tensors, at least, and as a share of that peak: parts
 of its segments that nothing fits into. From a simulation of the allocator that replays a fold's requests (9 to 81 MiB
 from 64 to 3,000 residues): `tests/memory/test_reserve.py`. Not yet measured on a card."""

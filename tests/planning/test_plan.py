@@ -215,7 +215,7 @@ def test_longest_of_what_fits_nowhere() -> None:
 
 
 def test_reserve() -> None:
-    assert reserve_bytes("cuda:1", 50 * GIB) - reserve_bytes("cuda", 0) == int(0.3 * GIB)
+    assert reserve_bytes("cuda:1", 50 * GIB) - reserve_bytes("cuda", 0) == int(0.4 * GIB)
     assert reserve_bytes("cpu", 50 * GIB) == reserve_bytes("cpu", 0)
 
 
