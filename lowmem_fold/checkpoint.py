@@ -28,7 +28,7 @@ __all__ = [
 POLICY_FILE = "precision.json"
 POLICY_VERSION = 1
 
-#: The key of config.json by which stock transformers is told another name than `model.safetensors`.
+#: The key of config.json that makes stock transformers read another file than `model.safetensors`.
 WEIGHTS_KEY = "transformers_weights"
 #: Its value in a folder of quantized weights. It is not a file name that stock transformers takes, which therefore
 #: refuses the folder with this text. (A `quantization_config` of an unknown method only makes it warn, and go on.)

@@ -1,4 +1,4 @@
-"""A block of the trunk at ESMFold v1's width beside stock: differences, also from float64, seconds and peak."""
+"""Compare a block of the trunk at ESMFold v1's width with stock's: numbers (also against float64), time, memory."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Card:
     quick : bool
         One short length and few repeats: shows that each step runs.
     scratch : Path
-        A folder for the model of full size, in main memory where that can be had; shared by the steps of a run.
+        A folder for the model of full size, in main memory where there is room; the steps of a run share it.
     """
 
     device: torch.device

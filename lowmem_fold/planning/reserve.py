@@ -12,8 +12,8 @@ documentation of CUBLAS_WORKSPACE_CONFIG, not measured."""
 CUDA_SEGMENT_BYTES = 32 * 2**20
 CUDA_ROUNDING = 0.008
 """What torch's allocator takes from a card beyond the peak of all tensors, at least, and as a share of that peak: parts
-of its segments that nothing fits into. From a simulation of the allocator that replays a fold's requests (9 to 81 MiB
-from 64 to 3,000 residues): `tests/memory/test_reserve.py`. Not yet measured on a card."""
+of its segments that nothing fits into. With them a budget is within 1 % of what a simulation of the allocator needs
+for the requests of a fold of 64 to 2,048 residues (`tests/memory/test_reserve.py`). Not yet measured on a card."""
 PROCESS_BYTES = 330 * 2**20
 """Anonymous memory of a process that has imported torch and transformers and folded a short protein, less the weights:
 312 to 324 MiB of the demo model in `benchmarks/results/sweep-demo.jsonl`, with torch 2.13 on Linux. bitsandbytes takes

@@ -249,7 +249,7 @@ class Ladder:
             yield self._lowest(None, [self.top.placement, *self._below(None)][-1], record)
 
     def _rungs_in(self, precision: str | None, record: Record) -> Iterator[Rung]:
-        """One in each placement, and low blocks in the last of those that can be had."""
+        """Yield one rung in each placement, then low blocks in the last placement that is available."""
         last = None
         for placement in self._ways(precision, record):
             rung = Rung(precision, placement, self._options.chunk_size)

@@ -45,7 +45,7 @@ def new_viewer() -> Any:
     class Viewer(py3Dmol.view):
         """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display.
 
-        No ``<`` of what it is told stands in its script, so that no name in a structure file can end the script.
+        Every ``<`` of its data is escaped in its script, so that no name in a structure file can end the script.
         """
 
         startjs: str

@@ -124,11 +124,12 @@ def test_word_for_the_precision_is_looked_at(backbone, out):
     assert embedded(backbone, out, asked=asked).skipped == list(SEQUENCES)
 
 
-def test_interrupted_run_goes_on(backbone, out, monkeypatch):
+def interrupt(backbone, out, monkeypatch, after):
+    """A run that is stopped after so many batches of one record."""
     run = backbone.hidden_states
 
     def stopping(*arguments):
-        if len(backbone.runs) == 2:
+        if len(backbone.runs) == after:
             raise KeyboardInterrupt
         run(*arguments)
 
@@ -136,6 +137,10 @@ def test_interrupted_run_goes_on(backbone, out, monkeypatch):
         patch.setattr(backbone, "hidden_states", stopping)
         with pytest.raises(KeyboardInterrupt):
             embedded(backbone, out, max_tokens=1)
+
+
+def test_interrupted_run_goes_on(backbone, out, monkeypatch):
+    interrupt(backbone, out, monkeypatch, after=2)
     assert not out.exists() and log_file(out).exists()
     assert embedded(backbone, out, max_tokens=1).unique == 3
     assert len(backbone.runs) == 5
@@ -241,17 +246,7 @@ def test_damaged_record_that_cannot_be_made_anew(backbone, out):
 
 def test_stopped_run_outlasts_another_input(backbone, out, monkeypatch):
     """What it had waits in its place, whatever the format, and is not run again."""
-    run = backbone.hidden_states
-
-    def stopping(*arguments):
-        if len(backbone.runs) == 4:
-            raise KeyboardInterrupt
-        run(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(backbone, "hidden_states", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            embedded(backbone, out, max_tokens=1)
+    interrupt(backbone, out, monkeypatch, after=4)
     other = [Record("x", "x", ("MKTAYIWWWKK",), (), "x.fasta, record x")]
     summary = embedded(backbone, out, other)
     assert (summary.embedded, summary.kept) == (["x"], 4)

@@ -155,6 +155,6 @@ def not_ours(path: Path, error: object = None) -> InputError:
     """Return the error that a file is none of these, or that its head is damaged."""
     found = "it does not say what it was made with" if error is None else str(error).strip().split("\n")[0]
     return InputError(
-        f"{path}: this is no file of embeddings that lowmem-fold wrote, or it is damaged ({found}). Give another file"
-        " with -o, or add --overwrite to replace it."
+        f"{path}: this is not a file of embeddings that lowmem-fold wrote, or it is damaged ({found})."
+        " Give another file with -o, or add --overwrite to replace it."
     )

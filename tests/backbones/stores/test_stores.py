@@ -186,7 +186,7 @@ def test_two_runs_at_once(path):
 def test_files_of_others(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(InputError, match="no file of embeddings that lowmem-fold wrote"):
+    with pytest.raises(InputError, match="not a file of embeddings that lowmem-fold wrote"):
         find_store(path).present()
     write(path, overwrite=True)
     check(path)
