@@ -10,7 +10,8 @@ from collections.abc import Sequence
 __all__ = ["PROBE_SECONDS", "slowness"]
 
 PROBE_SECONDS = 6.0
-"""What the probe takes where the limits of presets were set: two idle cores of an AMD EPYC, files in the page cache."""
+"""What the probe takes, rounded up, where the limits of presets were set: two idle cores of an AMD EPYC, files in the
+page cache. Tried by hand; no record holds it. Too high a figure only shortens the limits of slow machines."""
 MOST = 30.0
 """Beyond it waiting for all of a sweep serves nobody."""
 _CHAIN = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR"

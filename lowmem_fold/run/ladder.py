@@ -24,8 +24,9 @@ _T = TypeVar("_T")
 
 LOW_BLOCK = 4
 """Rows of a block where the smallest placement is still too large, and no height was asked for. It frees little: 14 of
-85 MiB at 256 residues, 27 of 297 at 512, 108 of 4,260 at 2,048 (ESMFold v1's widths, live bytes beside the weights).
-So it is no step before a smaller placement, which frees gigabytes, and no height between is worth a fold of its own."""
+85 MiB at 256 residues, 27 of 297 at 512, 108 of 4,260 at 2,048 (ESMFold v1's widths, live bytes beside the weights;
+random weights, tried by hand, no record). So it is no step before a smaller placement, which frees gigabytes, and no
+height between is worth a fold of its own."""
 
 
 class Folds(Protocol):

@@ -13,7 +13,7 @@ from lowmem_fold.bench.chains import known_chains
 from lowmem_fold.bench.structures import Structure
 from lowmem_fold.errors import InputError
 
-pytest.importorskip("biotite")
+pytest.importorskip("biotite", reason="structures are read with biotite")
 KNOWN = known_chains()[0]
 PERFECT = {
     "ca_rmsd_angstrom": 0,

@@ -12,7 +12,7 @@ ORIGINALS = Path(__file__).parents[2] / "benchmarks" / "data"
 
 
 def test_the_chains_are_those_of_benchmarks() -> None:
-    pytest.importorskip("biotite")
+    pytest.importorskip("biotite", reason="structures are read with biotite")
     for known, original in zip(known_chains(), chains.structures(), strict=True):
         assert (known.id, known.sequence) == (original.id, original.sequence)
         np.testing.assert_array_equal(known.atom_mask, original.atom_mask)

@@ -12,7 +12,7 @@ from lowmem_fold.demo import controls, evaluate
 from lowmem_fold.demo.evaluate import Guess
 from lowmem_fold.metrics import chi_angles
 
-pytest.importorskip("biotite")
+pytest.importorskip("biotite", reason="structures are read with biotite")
 TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 STRUCTURES = [read_pdb(TS50 / f"{name}.pdb.gz") for name in ("1ahsA", "3t5gB", "4gcnA")]
 

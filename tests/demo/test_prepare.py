@@ -17,7 +17,7 @@ from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import chi_angles
 from lowmem_fold.residues import RESIDUE_LETTERS
 
-pytest.importorskip("biotite")
+pytest.importorskip("biotite", reason="structures are read with biotite")
 prepare = pytest.importorskip("lowmem_fold.demo.prepare")
 TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 CHAINS = {"1ABC_A": 25, "2ABC_B": 310, "3ABC_C": 19, "4ABC_D": 256, "5ABC_E": 280, "6ABC_F": 40, "7ABC_G": 33}
