@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from . import accuracy, activations, memory, plddt, ratio, seconds, streaming, structure, sweeps, training
+from . import accuracy, activations, longest, memory, plddt, ratio, seconds, streaming, structure, sweeps, training
 
 __all__ = ["PICTURES", "main"]
 
-PICTURES = (memory, activations, ratio, accuracy, plddt, seconds, streaming, training, structure)
+PICTURES = (longest, memory, activations, ratio, accuracy, plddt, seconds, streaming, training, structure)
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "rendered",
     "require_matplotlib",
     "themed",
+    "thousands",
 ]
 
 
@@ -168,3 +169,10 @@ def plain_numbers(axis: Axis) -> None:
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def thousands(axis: Axis) -> None:
+    """1,000 and 10,000 at the ticks."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
