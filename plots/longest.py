@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lowmem_fold.bench.records import Measurement, read_measurements
 from lowmem_fold.bench.style import Theme, thousands
@@ -65,8 +65,8 @@ FAMILIES = (
 )
 _NOTE = (
     "Planned, not measured on cards. Stock: the best of its settings that fit (float32, or its language model in"
-    " float16; chunk_size 64).\nlowmem_fold: weights streamed from main memory, in float32 (the same structures) or with"
-    " language model and pair state in float16."
+    " float16; chunk_size 64).\nlowmem_fold: weights streamed from main memory, in float32 (the same structures) or"
+    " with language model and pair state in float16."
 )
 _WIDTH = 0.27
 
@@ -121,7 +121,7 @@ def _draw_family(axes: Axes, theme: Theme, series: Sequence[Bars]) -> None:
                 )
             else:
                 ground = {"facecolor": theme.page, "edgecolor": "none", "pad": 1}
-                style = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 9, "bbox": ground}
+                style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 9, "bbox": ground}
                 axes.text(x, 0.02 * top, "does not fit", color=theme.colors[bars.color], **style)
     axes.set(xticks=range(len(CARDS_GB)), xticklabels=[f"{size} GB" for size in CARDS_GB], ylim=(0, 1.1 * top))
     axes.set_xlabel("memory of the graphics card")

@@ -1,8 +1,24 @@
-"""Draw every picture from committed records: `python -m plots.make`."""
+"""Draw every picture from committed records: `python -m plots.make`.
+
+The picture of the result page, which needs a browser, only where the run that it shows has changed: `plots/page.py`.
+"""
 
 from __future__ import annotations
 
-from . import accuracy, activations, longest, memory, plddt, ratio, seconds, streaming, structure, sweeps, training
+from . import (
+    accuracy,
+    activations,
+    longest,
+    memory,
+    page,
+    plddt,
+    ratio,
+    seconds,
+    streaming,
+    structure,
+    sweeps,
+    training,
+)
 
 __all__ = ["PICTURES", "main"]
 
@@ -14,6 +30,9 @@ def main() -> None:
         module.write()
         print(module.PICTURE)
     sweeps.write()
+    if not page.is_current():
+        page.write()
+        print(page.PICTURE)
 
 
 if __name__ == "__main__":
