@@ -65,8 +65,8 @@ FAMILIES = (
 )
 _NOTE = (
     "Planned, not measured on cards. Stock: the best of its settings that fit (float32, or its language model in"
-    " float16; chunk_size 64).\nlowmem_fold: weights streamed from main memory, in float32 (the same structures) or"
-    " with language model and pair state in float16."
+    " float16; chunk_size 64).\nlowmem_fold: weights streamed from main memory; in float32, or with language model"
+    " and pair state in float16."
 )
 _WIDTH = 0.27
 

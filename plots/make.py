@@ -11,18 +11,22 @@ from . import (
     longest,
     memory,
     page,
-    plddt,
     ratio,
     seconds,
+    sizes,
     streaming,
     structure,
     sweeps,
+    times,
     training,
 )
 
 __all__ = ["PICTURES", "main"]
 
-PICTURES = (longest, memory, activations, ratio, accuracy, plddt, seconds, streaming, training, structure)
+PICTURES = (
+    *(longest, accuracy, memory, times, sizes),
+    *(activations, ratio, streaming, seconds, structure, training),
+)
 
 
 def main() -> None:
