@@ -15,13 +15,11 @@ _WAYS = {
     "bitsandbytes 8-bit through from_pretrained": "stock, bitsandbytes 8-bit",
     "accelerate cpu_offload": "stock, accelerate cpu_offload",
 }
-#: How all of ours begin, and with which words such a one ends that needs none.
-_RESIDENT = ", resident"
 
 
 def way_words(way: str) -> str:
     """Words for a way of folding (`groups.way_of`); one that has none stays as it is."""
-    return _WAYS.get(way, way.removesuffix(_RESIDENT).replace(", streamed", ", weights streamed"))
+    return _WAYS.get(way, way.replace(", resident", "").replace(", streamed", ", weights streamed"))
 
 
 def group_words(group: Group) -> str:

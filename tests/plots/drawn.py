@@ -28,8 +28,7 @@ def points_of(axes: Axes) -> dict[str, list[tuple[float, float]]]:
 
 def bars_of(axes: Axes) -> dict[str, float]:
     """Where the bars of each row end, by the words at the left of its row of panels; bars of no length are left out."""
-    panels = [each for each in axes.get_figure().axes if each.get_yticklabels()]
-    words = [label.get_text() for label in panels[0].get_yticklabels()]
+    words = [label.get_text() for label in axes.get_figure().axes[0].get_yticklabels()]
     ends: dict[str, float] = {}
     for bar in axes.patches:
         if bar.get_width():
