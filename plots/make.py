@@ -35,7 +35,10 @@ def main() -> None:
         print(module.PICTURE)
     sweeps.write()
     if not page.is_current():
-        page.write()
+        try:
+            page.write()
+        except FileNotFoundError as error:
+            raise SystemExit(f"{page.PICTURE}: not taken anew, all others are drawn: {error}") from None
         print(page.PICTURE)
 
 

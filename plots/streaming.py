@@ -26,7 +26,7 @@ STYLES = {
 }
 CAP_GB = 1.5
 PHASES = {"stem": "language model", "load": "loading"}
-_NOTE = "Random weights at full size; a busy machine: timings are noisy. Pages of the mapped weight file do not count."
+_NOTE = "Random weights at full size; timings are noisy on this machine. Pages of the mapped weight file do not count."
 
 
 def latest(measurements: Sequence[Measurement]) -> dict[str, Measurement]:

@@ -76,7 +76,7 @@ def draw(found: Times, figure: Figure, theme: Theme) -> None:
     mark_article(stock, theme, ARTICLE_SECONDS, f"{ARTICLE_SECONDS:g} s, on a GPU")
     passes = f"{found.passes} pass{'' if found.passes == 1 else 'es'} of the trunk"
     figure.suptitle("Time against length by precision, ESMFold v1 on a CPU", x=0.01, ha="left", fontweight="bold")
-    note = f"{found.machine}; random weights at full size, {passes}; a busy machine: timings are noisy.\n{ARTICLE_NOTE}"
+    note = f"{found.machine}; random weights at full size, {passes}; timings are noisy on this machine.\n{ARTICLE_NOTE}"
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color=theme.muted)
 
 

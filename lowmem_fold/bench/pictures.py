@@ -125,7 +125,7 @@ def _draw_panels(
 ) -> None:
     """Ways from top to bottom, ours in blue and others in orange, each bar with its number."""
     shown = [way for way in ways if any(way in panel.values or way in panel.lost for panel in panels)]
-    columns = min(_COLUMNS, len(panels))
+    columns = 2 if len(panels) == 4 else min(_COLUMNS, len(panels))  # 2 and 2 rather than 3 and 1
     rows = math.ceil(len(panels) / columns)
     figure.set_size_inches(9.4, 0.7 + rows * (0.75 + 0.24 * len(shown)))
     for number, panel in enumerate(panels):
