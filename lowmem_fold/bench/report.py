@@ -48,8 +48,14 @@ _PEAKS = {
     "anonymous_peak_bytes": "memory (RAM) of the process, Python and libraries included, mapped files not",
     "resident_peak_bytes": "memory (RAM) of the process, Python, libraries and mapped files included",
 }
-#: What the process takes of a card besides its tensors.
-_OF_CARD = {"reserved_peak_bytes": "reserved by torch", "device_process_peak_bytes": "taken from the card"}
+#: What the process takes besides, by the peak of a group.
+_BESIDES = {
+    "allocated_peak_bytes": {
+        "reserved_peak_bytes": "reserved by torch",
+        "device_process_peak_bytes": "taken from the card",
+    },
+    "anonymous_peak_bytes": {"resident_peak_bytes": "with mapped files"},
+}
 _CSS = """
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif;
        background: var(--page); color: var(--text); }
@@ -146,7 +152,7 @@ def _commit(measurement: Measurement) -> str:
 def _folds(group: Group) -> str:
     """A row for each way and length."""
     head = ["", "residues", "load, s", "first fold, s", "fold, s", f"÷ {STOCK}", "peak", f"÷ {STOCK}", "planned"]
-    head += [about for name, about in _OF_CARD.items() if _has(group, name)]
+    head += _besides(group).values()
     head += ["activations", f"÷ {STOCK}", "mean pLDDT", "pTM"]
     caption = (
         "Folds: median (fastest to slowest, how many). Peak: "
@@ -162,8 +168,10 @@ def _folds(group: Group) -> str:
     return _table(caption, head, rows)
 
 
-def _has(group: Group, name: str) -> bool:
-    return any(name in record.samples for record in group.records.values())
+def _besides(group: Group) -> dict[str, str]:
+    """Those of _BESIDES that were measured."""
+    found = _BESIDES.get(group.peak or "", {})
+    return {name: about for name, about in found.items() if any(name in m.samples for m in group.records.values())}
 
 
 def _fold(group: Group, way: str, length: int) -> Row:
@@ -173,17 +181,23 @@ def _fold(group: Group, way: str, length: int) -> Row:
         way_words(way),
         f"{length:,}",
         *(_number(group.values(way, length, name), 2) for name in ("load_seconds", "first_seconds")),
-        f"{statistics.median(taken):.3g} ({min(taken):.3g} to {max(taken):.3g}, {len(taken)})",
+        _seconds(taken),
         _ratio(group, way, length, STOCK, "seconds"),
         _size(group.values(way, length, peak)) if peak else "",
         _ratio(group, way, length, STOCK, peak) if peak else "",
         _size(group.values(way, length, planned)),
-        *(_size(group.values(way, length, name)) for name in _OF_CARD if _has(group, name)),
+        *(_size(group.values(way, length, name)) for name in _besides(group)),
         _size(group.values(way, length, ACTIVATIONS)),
         _ratio(group, way, length, STOCK, ACTIVATIONS),
         _number(group.values(way, length, "mean_plddt"), 2),
         _number(group.values(way, length, "ptm"), 3),
     )
+
+
+def _seconds(taken: Sequence[float]) -> str:
+    """Of several also the fastest, the slowest, and how many."""
+    middle = f"{statistics.median(taken):.3g}"
+    return f"{middle} ({min(taken):.3g} to {max(taken):.3g}, {len(taken)})" if len(taken) > 1 else middle
 
 
 def _ratio(group: Group, way: str, length: int, reference: str, name: str) -> str:

@@ -88,6 +88,13 @@ def test_a_card_has_what_it_gave_besides(tmp_path: Path) -> None:
     assert dict(facts)["GPU"] == "A card" and dict(facts)["Driver"] == "550" and "reserved by torch" not in head
 
 
+def test_a_fold_by_itself_has_no_range_and_mapped_files_are_told(tmp_path: Path) -> None:
+    record = fold(samples={"seconds": [3.21], "resident_peak_bytes": [3 * 2**30]})
+    head, row = _Page(written(tmp_path, [record])).tables[1]
+    told = dict(zip(head, row, strict=True))
+    assert (told["fold, s"], told["with mapped files"]) == ("3.21", "3.00 GiB")
+
+
 def test_what_gave_no_fold_says_why(tables: list) -> None:
     assert tables[2][1:] == [["stock fp32", "512", "oom", "DefaultCPUAllocator: can't allocate <memory>"]]
 
