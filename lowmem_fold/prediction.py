@@ -39,8 +39,8 @@ class Prediction:
     """A predicted structure of L residues; linkers between chains are not in it.
 
     As the result of a cell, a notebook shows it: the scores, and the structure to be turned, without a network. Such an
-    output holds the viewer too: 0.25 MB and the compressed structure (300 residues: 0.05 MB), each time it is shown. In
-    a notebook of very many structures, show `plot_structure` instead. Text shows one line.
+    output holds the viewer too: 0.24 MB, and 0.25 kB for each residue, each time it is shown. In a notebook of very many
+    structures, show `plot_structure` instead. Text shows one line.
 
     Attributes
     ----------
