@@ -39,7 +39,7 @@ class Prediction:
     """A predicted structure of L residues; linkers between chains are not in it.
 
     As the result of a cell, a notebook shows it: the scores, and the structure to be turned, without a network. Such an
-    output holds the viewer too: 0.24 MB, and 0.25 kB for each residue, each time it is shown. In a notebook of very many
+    output holds the viewer too: 0.24 MB, and 0.25 kB for each residue, each time it is shown. In a notebook of many
     structures, show `plot_structure` instead. Text shows one line.
 
     Attributes
