@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .style import dark_path, fingerprint
+from .style import dark_path, fingerprint, save
 
 __all__ = ["PICTURE", "RECORD", "RUN", "is_current", "run_files", "write"]
 
@@ -69,17 +69,12 @@ def write(picture: Path = PICTURE) -> None:
 
 def _shoot(browser: str, page: Path, path: Path, profile: Path, prefers: int) -> None:
     """One picture, by a browser with an empty profile."""
-    from PIL import Image, PngImagePlugin
-
     profile.mkdir()
     shot = profile / "shot.png"
     options = (f"--user-data-dir={profile}", f"--blink-settings=preferredColorScheme={prefers}", f"--screenshot={shot}")
     command = [browser, *_OPTIONS, *options, f"{page.as_uri()}#{RECORD}"]
     subprocess.run(command, check=True, timeout=_PATIENCE_SECONDS, capture_output=True)
-    about = PngImagePlugin.PngInfo()
-    about.add_text("Comment", fingerprint(run_files()))
-    with Image.open(shot) as image:
-        image.convert("RGB").save(path, pnginfo=about, optimize=True)
+    save(path, shot, fingerprint(run_files()))
 
 
 def _browser() -> str:
