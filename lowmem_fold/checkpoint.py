@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import InputError, ModelError, first_line
 from .file_digest import file_digest
+from .model_names import model_suggestion
 from .precision import PARTS, Precision, parse_precision
 from .weight_files import chosen_files, chosen_patterns
 
@@ -187,7 +188,8 @@ def _from_hub(model: str) -> Path:
             f"{model!r} is neither a folder nor a hub id (such as facebook/esmfold_v1), nor demo"
         ) from None
     except LocalEntryNotFoundError:
-        pass
+        if "/" not in model and (suggestion := model_suggestion(model)):
+            raise ModelError(f"unknown model {model!r}.{suggestion}") from None
     try:
         files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
         weights = chosen_patterns(files)
@@ -200,7 +202,8 @@ def _from_hub(model: str) -> Path:
 
 def _unreachable(model: str, error: Exception) -> str:
     return (
-        f"{model} is not in the hub's cache and could not be fetched ({first_line(error)}).\n"
+        f"{model} is not in the hub's cache and could not be downloaded ({first_line(error)})."
+        f"{model_suggestion(model)}\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."
     )

@@ -12,6 +12,7 @@ import platform
 from typing import Any
 
 from ..errors import InputError
+from ..optional_packages import install_command
 from ..terminal import say
 from ..versions import environment_versions, installed_version
 from .main import OK
@@ -25,8 +26,9 @@ EXTRAS = {
     "quanto": {"optimum-quanto": "makes int8, int4 and float8 weights (using them needs nothing)"},
     "bnb": {"bitsandbytes": "makes bnb-int8 and bnb-nf4 weights (using them needs nothing)"},
     "hdf5": {"h5py": "writes embeddings as .h5"},
-    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots and pictures of structures"},
-    "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
+    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "pictures of structures and measurements"},
+    "bench": {"matplotlib": "pictures of structures and measurements", "psutil": "peak memory on Windows"},
+    "completion": {"shtab": "completion of commands and options in a shell"},
 }
 
 
@@ -141,7 +143,10 @@ def _cuda_device(index: int) -> dict[str, Any]:
 
 def _as_text(facts: dict[str, Any]) -> str:
     versions = [f"  {name:<14} {version or 'not installed'}" for name, version in facts["versions"].items()]
-    extras = [line for extra, packages in facts["extras"].items() for line in _extra_lines(extra, packages)]
+    packages = {name: about for group in facts["extras"].values() for name, about in group.items()}
+    extras = [_package_line(name, about) for name, about in packages.items()]
+    if missing := [name for name, about in packages.items() if about["version"] is None]:
+        extras.append(f"  {install_command(*missing)}")
     machine = [
         f"  {facts['platform']}, {facts['cpu_cores']} CPU cores",
         f"  memory  {_sizes(facts['memory'])}",
@@ -149,12 +154,6 @@ def _as_text(facts: dict[str, Any]) -> str:
     ]
     blocks = {"versions": versions, "machine": machine, "optional packages": extras}
     return "\n\n".join("\n".join([title, *lines]) for title, lines in blocks.items())
-
-
-def _extra_lines(extra: str, packages: dict[str, Any]) -> list[str]:
-    missing = any(about["version"] is None for about in packages.values())
-    lines = [_package_line(name, about) for name, about in packages.items()]
-    return [*lines, f"    pip install 'lowmem-fold[{extra}]'"] if missing else lines
 
 
 def _package_line(name: str, about: dict[str, str | None]) -> str:

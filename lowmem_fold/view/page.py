@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import re
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -23,7 +24,7 @@ from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY
 from .packed import block, plain_json
 
-__all__ = ["Column", "Page", "page_html", "write_page"]
+__all__ = ["Column", "Page", "open_page", "page_html", "write_page"]
 
 #: In the order in which one uses the other.
 _SCRIPTS = (
@@ -128,6 +129,11 @@ def write_page(path: str | Path, text: str) -> Path:
         return write_text_atomic(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}). Give another name with -o.") from None
+
+
+def open_page(path: str | Path) -> bool:
+    """Open a page in the browser; returns whether there is one to open it."""
+    return webbrowser.open(Path(path).resolve().as_uri())
 
 
 def _is_page(path: Path) -> bool:
