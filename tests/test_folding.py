@@ -65,7 +65,7 @@ def test_files_of_a_run(tmp_path):
     assert not summary.failed and not summary.skipped and not summary.suspect
     out = tmp_path / "a" / "out"
     assert names(out) == {
-        *("config.json", "scores.jsonl", "lowmem_fold.log"),
+        *("config.json", "scores.jsonl", "scores.csv", "lowmem_fold.log"),
         *("r0.pdb", "r0.scores.json", "r1.pdb", "r1.scores.json"),
     }
     assert (out / "r1.pdb").read_text() == helix(records[1]).to_pdb()

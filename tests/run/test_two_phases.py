@@ -375,4 +375,5 @@ def test_result_of_a_record_that_was_stepped_down_is_the_same(tmp_path) -> None:
         "r0.pdb",
         "r0.scores.json",
         "scores.jsonl",
+        "scores.csv",
     ]
