@@ -1,6 +1,6 @@
 """Show versions, devices, memory and optional packages; with --model, how its weights would be stored.
 
-Nothing is loaded: --precision and --device say what `lowmem-fold fold` would make of the model.
+No weights are loaded: with --precision and --device it shows what `lowmem-fold fold` would make of the model.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import platform
 from typing import Any
 
+from ..devices import device_word
 from ..errors import InputError
 from ..optional_packages import install_command
 from ..terminal import say
@@ -33,22 +34,30 @@ EXTRAS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.add_argument(
         "-m",
         "--model",
         metavar="M",
-        help="hub id or local folder, of a language model too, or demo: tell of its weights",
+        help="folding or language model, on the Hugging Face hub or a local folder, or demo: show how it is stored",
     )
-    parser.add_argument("--precision", metavar="P", help="with --model: as of lowmem-fold fold")
-    parser.add_argument("--device", metavar="D", default="auto", help="with --model: as of lowmem-fold fold [auto]")
+    parser.add_argument(
+        "--precision", metavar="P", help="with --model: how its weights are to be stored, as for lowmem-fold fold"
+    )
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        type=device_word,
+        default="auto",
+        help="with --model: the device to use it on, as for lowmem-fold fold [auto]",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what this machine and installation have, or what a model would be stored in; returns the exit code."""
     if arguments.model is None and arguments.precision is not None:
-        raise InputError("--precision is told of a model: give --model too")
+        raise InputError("--precision needs --model: it says how that model's weights would be stored")
     if arguments.model is None:
         facts = collect()
         say(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))

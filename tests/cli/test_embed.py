@@ -186,7 +186,7 @@ def test_interruption(model, fasta, tmp_path, capsys, monkeypatch, name, code):
     monkeypatch.setattr(Backbone, "hidden_states", interrupted)
     out = tmp_path / "out.h5"
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == code
-    assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
+    assert f"stopped by {name}; run the same command again to resume" in capsys.readouterr().err
     assert not out.exists()
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 0
     assert len(calls) == 3
@@ -230,8 +230,8 @@ def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
     ("options", "named"),
     [
         (["-o", "out.csv"], "out.csv: no file of embeddings has this ending; there are .h5"),
-        (["--layers", "middle"], "'middle' is no layer"),
-        (["--pool", "median"], "'median' is none of mean, max, cls, std"),
+        (["--layers", "middle"], "unknown layer 'middle'"),
+        (["--pool", "median"], "unknown pooling 'median'; choose from: mean, max, cls, std"),
         (["--long", "split"], "--long"),
         (["--max-length", "0"], "max_length must be a whole number from 1 on"),
         (["--overlap", "3"], "an overlap is of windows"),
