@@ -85,7 +85,7 @@ def make_recipe(
         Names what is wrong.
     """
     if long not in LONG:
-        raise InputError(f"long sequences can be {', '.join(LONG)}; {long!r} is none of these")
+        raise InputError(f"unknown value {long!r} for long sequences; choose from: {', '.join(LONG)}")
     if max_length is not None and max_length < 1:
         raise InputError(f"max_length must be a whole number from 1 on; it is {max_length}")
     if overlap is not None and long != "windows":

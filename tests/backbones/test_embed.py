@@ -255,10 +255,10 @@ def test_windows_of_a_model_with_positions(backbone):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"pool": "mean,median"}, "'median' is none of mean, max, cls, std"),
+        ({"pool": "mean,median"}, "unknown pooling 'median'; choose from: mean, max, cls, std"),
         ({"pool": "mean,mean"}, "each can be named once"),
         ({"residues": False}, "no result"),
-        ({"long": "split"}, "'split' is none of these"),
+        ({"long": "split"}, "unknown value 'split' for long sequences"),
         ({"max_length": 0}, "from 1 on"),
         ({"overlap": 3}, "an overlap is of windows"),
         ({"long": "windows", "overlap": -1}, "from 0 on"),

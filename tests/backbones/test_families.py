@@ -80,7 +80,7 @@ def test_a_residue_is_a_token_between_special_ones(family_folder, case: str) -> 
         {*family.prefix, *family.suffix, family.pad_id, family.mask_id}
     )
     assert family.encode(STANDARD.lower()) == family.encode(STANDARD)
-    with pytest.raises(InputError, match=r"'1' at position 3 is no residue"):
+    with pytest.raises(InputError, match=r"'1' at position 3 is not a residue"):
         family.encode("MK1")
 
 

@@ -38,7 +38,7 @@ def family_of(folder: Path) -> Family:
             return found
         names.append(module.NAME)
     raise ModelError(
-        f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is no language model"
+        f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is not a known language model"
         f" of proteins that is known here ({', '.join(names)})"
     )
 
