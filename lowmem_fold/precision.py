@@ -154,7 +154,7 @@ class Precision:
         for name, value in values.items():
             globs = name in ("include", "exclude")
             if globs and not isinstance(value, list | tuple):
-                raise ValueError(f"{name} is no list")
+                raise ValueError(f"{name} is not a list")
             made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if globs else value
         return _checked(cls(**made), repr(dict(values)))
 

@@ -283,9 +283,7 @@ class Planner:
         if self._placement:
             return f"{chosen.placement}, as asked for, fits{budget}"
         if self._memory is None:
-            return (
-                f"{chosen.placement} is the fastest placement (no budget was given, and there is no card here to ask)"
-            )
+            return f"{chosen.placement} is the fastest placement (no memory was given, and the device is not here)"
         faster = "".join(f"; {each.placement} {each.refusal}" for each in asked[: asked.index(chosen)])
         return f"{chosen.placement} is the fastest placement that fits{budget}{faster}"
 
