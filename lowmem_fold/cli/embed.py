@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         tell(f"stopped by {stop}; run the same command again to resume")
         return stop.exit_code
     except (OSError, WeightsLostError, DeviceFailedError) as error:
-        tell(f"error: {error}. What is finished is whole; run the same command again to resume")
+        tell(f"error: {error}. What is finished is intact; run the same command again to resume")
         return SOME_FAILED
     _report(summary, len(found), arguments.output)
     return SOME_FAILED if summary.failed else OK

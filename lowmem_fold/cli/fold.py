@@ -181,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
         tell(f"error: {error}")
         return SOME_FAILED
     except (OSError, DeviceFailedError) as error:
-        tell(f"error: {error}. What is finished in {arguments.output} is whole; {_how_to_resume(options)}")
+        tell(f"error: {error}. What is finished in {arguments.output} is intact; {_how_to_resume(options)}")
         return SOME_FAILED
     out = Path(arguments.output)
     _report(summary, len(records), out)

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.cards:
         return _cards(arguments)
     if arguments.length is not None and arguments.length < 1:
-        raise InputError(f"--length must be a whole number of residues from 1 on; it is {arguments.length}")
+        raise InputError(f"--length must be a whole number of residues, 1 or more; it is {arguments.length}")
     records = _records(arguments)
     planner = _planner(arguments)
     if arguments.fasta is None:

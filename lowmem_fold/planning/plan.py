@@ -198,7 +198,7 @@ class Planner:
     def plans(self, length: int, *, presets: bool = True) -> Plans:
         """For one record. presets: whether they are weighed beside the precision asked for."""
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise InputError(f"length must be a whole number of residues from 1 on; it is {length!r}")
+            raise InputError(f"length must be a whole number of residues, 1 or more; it is {length!r}")
         others = [name for name in PRESETS if name != self.precision] if presets and not self._source.policy else []
         found = self._weighed(length, [self.precision, *others])
         chosen = next((p for p in found if self._is_asked(p) and p.refusal is None), None)

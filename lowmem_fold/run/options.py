@@ -229,7 +229,7 @@ def _flag(name: str) -> str:
 
 def _check_whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{_flag(name)} must be a whole number from {least} on; it is {value!r}.")
+        raise InputError(f"{_flag(name)} must be a whole number, {least} or more; it is {value!r}.")
 
 
 def _check_memory(name: str, value: str | int | None) -> None:

@@ -187,9 +187,9 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--num-recycles", "-1"], "--num-recycles must be a whole number from 0 on; it is -1"),
+        (["--num-recycles", "-1"], "--num-recycles must be a whole number, 0 or more; it is -1"),
         (["--num-recycles", "many"], "--num-recycles: invalid int value: 'many'"),
-        (["--chunk-size", "0"], "--chunk-size must be a whole number from 1 on; it is 0"),
+        (["--chunk-size", "0"], "--chunk-size must be a whole number, 1 or more; it is 0"),
         (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
         (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
         (["--device", "coda"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'coda'. Did you mean cuda?"),
@@ -263,7 +263,7 @@ def test_folder_that_is_removed_ends_the_run(monkeypatch, fasta, tmp_path, capsy
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == 1
     printed, errors = capsys.readouterr()
     assert f"error: {out}: the folder was removed or moved while this run wrote into it" in errors
-    assert "is sound" not in errors and "Results are in" not in printed
+    assert "is intact" not in errors and "Results are in" not in printed
     assert not out.exists()
 
 
