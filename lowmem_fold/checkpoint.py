@@ -202,7 +202,7 @@ def _from_hub(model: str) -> Path:
 
 def _unreachable(model: str, error: Exception) -> str:
     return (
-        f"{model} is not in the hub's cache and could not be downloaded ({first_line(error)})."
+        f"{model} is not in the Hugging Face cache of this machine and could not be downloaded ({first_line(error)})."
         f"{model_suggestion(model)}\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."

@@ -182,7 +182,7 @@ def test_a_model_in_the_hubs_cache_is_found_offline(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     assert find_checkpoint("some/fold").path.samefile(snapshot)
     (snapshot / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="some/fold is not in the hub's cache"):
+    with pytest.raises(ModelError, match="some/fold is not in the Hugging Face cache"):
         find_checkpoint("some/fold")
 
 

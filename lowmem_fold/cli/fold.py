@@ -39,7 +39,7 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.epilog = _EXIT_CODES
-    parser.usage = "lowmem-fold fold FASTA -o FOLDER [options]"
+    parser.usage = "lowmem-fold fold (FASTA | -s SEQ) -o FOLDER [options]"
     _add_files(parser.add_argument_group("input and output"))
     _add_model(parser.add_argument_group("model"))
     _add_memory(parser.add_argument_group("device and memory"))

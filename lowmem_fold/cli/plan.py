@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..devices import device_here, find_device, named_device
@@ -163,6 +164,10 @@ def _no_collection() -> Iterator[None]:
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     if arguments.fasta is None:
         return []
+    if arguments.fasta.isdecimal() and not Path(arguments.fasta).exists():
+        raise InputError(
+            f"{arguments.fasta}: no such file. To plan for {arguments.fasta} residues: -L {arguments.fasta}"
+        )
     from ..sequences import read_fasta
 
     return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)

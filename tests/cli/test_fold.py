@@ -196,6 +196,7 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
         (["--memory", "8 bananas"], "--memory: memory '8 bananas' is not a memory size"),
         (["--host-memory", "0"], "--host-memory"),
         (["--placement", "disk"], "--placement"),
+        (["--placement", "stremed"], "Did you mean streamed?"),
         (["--allow-precision", "int8,int9"], "unknown precision 'int9'; choose from: fp32, "),
         (["--stem-cache", ""], "--stem-cache"),
         (["--format", "xyz"], "--format"),

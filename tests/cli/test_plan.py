@@ -192,6 +192,7 @@ def test_seconds_of_a_batch_count_shared_weights_once(monkeypatch: pytest.Monkey
         (["-L", "10", "--model", "esmfold_v1"], "Did you mean facebook/esmfold_v1?"),
         (["-L", "10", "--device", "cuda", "--calibrate"], "--calibrate measures a device, and cuda is not here"),
         (["-i", "absent.fasta"], "absent.fasta"),
+        (["300"], "To plan for 300 residues: -L 300"),
     ],
     ids=lambda value: str(value)[:30],
 )
