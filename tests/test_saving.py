@@ -184,7 +184,7 @@ def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = written(source, tmp_path / "out", "int8")
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     for arguments, said in (
-        (["-m", str(source), "--precision", "int4", "-o", str(out)], "is there already"),
+        (["-m", str(source), "--precision", "int4", "-o", str(out)], "exists already"),
         (["-m", str(out), "--precision", "int4", "-o", str(tmp_path / "x")], "is quantized already (int8)"),
         (["-m", str(source), "--dequantize", "-o", str(tmp_path / "x")], "is not quantized"),
         (["-m", str(source), "--precision", "int4", "-o", " "], "-o is empty"),

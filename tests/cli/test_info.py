@@ -68,4 +68,4 @@ def test_weights_are_told_as_loading_makes_them(capsys, precision):
 
 def test_a_precision_is_told_of_a_model(capsys):
     assert main(["info", "--precision", "int8"]) == 2
-    assert "give --model too" in capsys.readouterr().err
+    assert "--precision needs --model" in capsys.readouterr().err

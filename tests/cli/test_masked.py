@@ -379,7 +379,7 @@ def test_what_is_there_is_not_overwritten_unasked(folder, tmp_path, capsys, verb
     out = tmp_path / "out"
     out.write_text("mine")
     assert call(folder, *verb, "-o", out) == 2
-    assert "is there already" in capsys.readouterr().err and out.read_text() == "mine"
+    assert "exists already" in capsys.readouterr().err and out.read_text() == "mine"
     assert call(folder, *verb, "-o", out, "--overwrite") == 0
     assert out.read_text() != "mine"
 
