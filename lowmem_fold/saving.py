@@ -85,7 +85,7 @@ def save_quantized(
     Raises
     ------
     InputError
-        The folder is there already, or another run is writing it.
+        The folder exists already, or another run is writing it.
     ModelError
         The source cannot be read.
     """

@@ -333,7 +333,7 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
     assert "8 of 8 runs of the model before" in capsys.readouterr().out
     monkeypatch.setattr("lowmem_fold.formats.files.write_text_atomic", full)
     assert call(folder, "generate", "--length", 3, "-o", tmp_path / "new.fasta") == 2
-    assert "could not be written, and is as it was" in capsys.readouterr().err
+    assert "could not be written, and is unchanged" in capsys.readouterr().err
 
 
 # What is refused, before a model is loaded
