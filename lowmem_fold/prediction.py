@@ -354,7 +354,7 @@ class Prediction:
         if there and sequence != self.sequence:
             whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
             raise InputError(
-                f"{there[0]} is there already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
+                f"{there[0]} exists already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
                 "another folder, or save with overwrite=True."
             )
 

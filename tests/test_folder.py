@@ -147,8 +147,8 @@ def test_options(folder: Folder) -> None:
     [
         ("MK*", {}, "position 3"),
         ("", {}, "there is no sequence"),
-        ("MK", {"num_recycles": -1}, "num-recycles must be a whole number from 0 on; it is -1"),
-        ("MK", {"chunk_size": 0}, "chunk-size must be a whole number from 1 on; it is 0"),
+        ("MK", {"num_recycles": -1}, "num-recycles must be a whole number, 0 or more; it is -1"),
+        ("MK", {"chunk_size": 0}, "chunk-size must be a whole number, 1 or more; it is 0"),
         ("MK", {"recycle_tolerance": float("nan")}, "recycle-tolerance must be a number above 0"),
     ],
     ids=str,

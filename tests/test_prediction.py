@@ -305,7 +305,7 @@ def test_files_of_another_sequence_are_not_replaced_unasked(tmp_path):
     first, second = make_prediction("MKT"), make_prediction("GSHM")
     first.save(tmp_path)
     first.save(tmp_path, format="both")
-    with pytest.raises(InputError, match=r"test\.pdb is there already, of another sequence \(MKT\.\.\.\)") as caught:
+    with pytest.raises(InputError, match=r"test\.pdb exists already, of another sequence \(MKT\.\.\.\)") as caught:
         second.save(tmp_path)
     assert "fold(sequence, id=...)" in str(caught.value) and "overwrite=True" in str(caught.value)
     assert json.loads((tmp_path / "test.scores.json").read_text())["sequence"] == "MKT"
@@ -318,7 +318,7 @@ def test_files_of_what_is_not_known_are_not_replaced_unasked(tmp_path, scores):
     (tmp_path / "test.pdb").write_text("mine")
     if scores is not None:
         (tmp_path / "test.scores.json").write_bytes(scores.encode("utf-8", "surrogateescape"))
-    with pytest.raises(InputError, match=r"is there already, of an unknown sequence"):
+    with pytest.raises(InputError, match=r"exists already, of an unknown sequence"):
         make_prediction("MKT").save(tmp_path)
     assert (tmp_path / "test.pdb").read_text() == "mine"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..optional_packages import install_command
 from ..readable import readable
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "pictures need matplotlib, which is not installed: pip install 'lowmem-fold[bench]'"
+            f"pictures need matplotlib, which is not installed: {install_command('matplotlib')}"
         ) from error
 
 

@@ -6,11 +6,12 @@ import io
 
 from ..bench.style import LIGHT, Drawing, Theme, make_readable, themed
 from ..errors import InputError
+from ..optional_packages import install_command
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise InputError("pictures need matplotlib, which is not installed: pip install 'lowmem-fold[viz]'") from error
+    raise InputError(f"pictures need matplotlib, which is not installed: {install_command('matplotlib')}") from error
 
 __all__ = ["ShownFigure", "drawn"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..optional_packages import install_command
 from .bands import BANDS, LEGEND, band_index
 from .library import compressed_library, shipped_library
 
@@ -56,7 +57,7 @@ def new_viewer() -> Any:
     try:
         import py3Dmol
     except ImportError as error:
-        raise InputError("views need py3Dmol, which is not installed: pip install 'lowmem-fold[viz]'") from error
+        raise InputError(f"views need py3Dmol, which is not installed: {install_command('py3Dmol')}") from error
 
     class Viewer(py3Dmol.view):
         """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display.

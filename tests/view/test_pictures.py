@@ -84,4 +84,4 @@ def test_without_matplotlib(tmp_path, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "lowmem_fold.view.figures", raising=False)
     predicted(known("3a4rA")).save(tmp_path)
     assert main_of(tmp_path, monkeypatch) == 2
-    assert "pip install 'lowmem-fold[viz]'" in capsys.readouterr().err
+    assert "pip install 'matplotlib>=3.8'" in capsys.readouterr().err
