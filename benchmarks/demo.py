@@ -121,7 +121,7 @@ def accuracy_text(measurements: Sequence[Measurement]) -> str:
             accuracy_table(measurements),
             "",
             f"TM-scores run from {scores.min():.2f} to {scores.max():.2f}; {int((scores > 0.5).sum())} of {len(scores)}"
-            " are over 0.5, from where on a fold mostly is the real one.",
+            " are over 0.5, above which a fold is mostly the real one.",
             f"pTM comes out {'low' if off < 0 else 'high'} by {abs(off):.2f} on average.",
             f"Human carbonic anhydrase II (257 residues): TM-score {fold.samples['tm_score'][0]:.2f}, lDDT-CA "
             f"{fold.samples['lddt_ca'][0]:.2f}, mean pLDDT {fold.samples['mean_plddt'][0]:.0f}, "
