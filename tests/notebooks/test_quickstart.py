@@ -21,15 +21,16 @@ read, run_cell, source = cells.read, cells.run_cell, cells.source
 class Model:
     """Stands in for `Folder`: keeps what it was asked to fold."""
 
-    precision, device, placement = "fp16", "cpu", "resident"
+    device, placement = "cpu", "resident"
 
-    def __init__(self):
+    def __init__(self, precision):
+        self.precision = precision
         self.folded = []
 
     def fold(self, record, num_recycles, progress):
         progress(0.5)
         self.folded.append(record.sequence)
-        return SimpleNamespace(mean_plddt=1.0, ptm=0.5, iptm=None, problems=list, view=lambda: "the view")
+        return SimpleNamespace(mean_plddt=1.0, ptm=0.5)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def notebook(monkeypatch):
 
     def load(name, precision, length):
         loads.append((name, precision))
-        return Model()
+        return Model(precision)
 
     fake = SimpleNamespace(load=load, InputError=lowmem_fold.InputError, compare=lambda *_, names: Compared(names))
     return {"lf": fake, "IN_COLAB": False, "loads": loads, "shown": shown, "os": os}
@@ -56,10 +57,8 @@ class Compared:
     def __repr__(self):
         return " on ".join(self.names)
 
-    def view(self):
+    def plot(self):
         return "both"
-
-    plot = view
 
 
 def fold(**form) -> str:
@@ -133,7 +132,7 @@ def test_a_model_is_loaded_once(notebook, tmp_path, capsys):
     assert "Nothing to compare with" in capsys.readouterr().out
     run_cell(compare.replace('"none"  # @param', '"fp32"  # @param'), notebook)
     assert notebook["loads"][2:] == [("facebook/esmfold_v1", "fp32")]
-    assert "int8 on fp32" in capsys.readouterr().out
+    assert "int8 on fp32" in map(str, notebook["shown"])
     run_cell(fold(model=str(tmp_path)), notebook)
     assert notebook["loads"][3:] == [(str(tmp_path), None)]
 
