@@ -18,7 +18,7 @@ import torch
 from .checkpoint import Checkpoint, find_checkpoint
 from .confidence import chain_pair_iptm, interface_ptm, ptm
 from .devices import find_device
-from .errors import InputError
+from .errors import InputError, WeightsLostError
 from .esmfold.engine import GROUP_RESIDUES, FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.storage import PairStorage
@@ -27,7 +27,7 @@ from .esmfold.tiles import Tiling
 from .ids import check_id
 from .inventory import inventory
 from .loader import planned_model
-from .memory.budget import parse_memory
+from .memory.budget import format_memory, parse_memory
 from .memory.capacity import usable_bytes
 from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .packing import packed
@@ -188,7 +188,8 @@ def description(
 class Folder:
     """A model on its device. Made by `load`.
 
-    Several threads may use it: their folds run one after another.
+    Several threads may use it: their folds run one after another. As the result of a cell, a notebook shows a table of
+    what it is; text shows one line.
     """
 
     def __init__(
@@ -208,6 +209,29 @@ class Folder:
         self._budget = budget
         self._lock = threading.RLock()  # weights are brought for one fold at a time
         self._numbers = count(1)  # of the ids of records that have none
+
+    def __repr__(self) -> str:
+        return printable(f"<Folder {self.checkpoint.name}: {self.precision} on {self.device}, {self.placement}>")
+
+    def _repr_html_(self) -> str:
+        from .view.cell import table_html
+
+        told = {
+            "precision": str(self.precision),
+            "stored as": str(self.precision.resolve(self.device)),
+            "device": str(self.device),
+            "placement": self.placement,
+            **self._weights_told(),
+            "model files": str(self.checkpoint.path),
+        }
+        return table_html(self.checkpoint.name, told)
+
+    def _weights_told(self) -> dict[str, str]:
+        try:
+            total = inventory(self.model)["total"]
+        except WeightsLostError:
+            return {}
+        return {"weights": f"{total['weights']:,}", "size of weights": format_memory(total["bytes"])}
 
     @property
     def model(self) -> EsmForProteinFolding:

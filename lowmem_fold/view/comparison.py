@@ -1,4 +1,4 @@
-"""Two structures of one protein, one laid on the other: a prediction on another one, or on the experiment."""
+"""Two structures of one protein, superimposed: a prediction and another one, or the experiment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FEWEST = 3  # residues: two points can be laid on each other in many ways
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
-    """A structure on the other, superposed by the CA atoms of the N residues that both have. Made by `compare`.
+    """A structure superimposed on another one by the CA atoms of the N residues that both have. Made by `compare`.
 
     Attributes
     ----------
@@ -66,6 +66,11 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<{self.title}: {self.summary}>"
 
+    def _repr_html_(self) -> str:
+        from .cell import comparison_html
+
+        return comparison_html(self)
+
     @property
     def title(self) -> str:
         """Which structure lies on which."""
@@ -90,13 +95,22 @@ class Comparison:
     @property
     def summary(self) -> str:
         """The scores in a line."""
-        return (
-            f"{self.residues}, CA-RMSD {self.ca_rmsd_angstrom:.2f} Å, TM-score {self.tm_score:.3f}, "
-            f"lDDT-CA {self.lddt_ca:.3f}"
-        )
+        scores = [f"{name} {value}" for name, value in self.headline().items() if name != "residues"]
+        return ", ".join([self.residues, *scores])
+
+    def headline(self) -> dict[str, str]:
+        """Return what a line or a table says of it: the residues that are compared, and the scores, by name."""
+        return {
+            "residues": self.residues.removesuffix(" residues"),
+            "CA-RMSD": f"{self.ca_rmsd_angstrom:.2f} Å",
+            "TM-score": f"{self.tm_score:.3f}",
+            "lDDT-CA": f"{self.lddt_ca:.3f}",
+        }
 
     def view(self) -> Any:
-        """Both as cartoons, the first coloured by its distance from the second, in grey: a `py3Dmol.view`.
+        """Return a `py3Dmol.view` of both, the first coloured by its distance from the second, which is grey.
+
+        It needs no network: each output holds 3Dmol.js too, 0.2 MB beside the structures as text.
 
         Raises
         ------
@@ -123,7 +137,7 @@ class Comparison:
 
 
 def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comparison:
-    """Lay one structure of a protein on another one, and say how far they are apart.
+    """Superimpose one structure of a protein on another one, and say how far they are apart.
 
     Where the chains' sequences differ, as of an experiment that did not see all residues, those are compared that an
     alignment puts beside each other, of the chains that are most alike: see `matching.matched`.
