@@ -168,7 +168,7 @@ def test_nothing_of_one_machine_is_stored(name):
 def test_the_story_quotes_no_number():
     """What was measured stands in the cells' outputs alone, since records change."""
     prose = "\n".join(cell.source for cell in read("quantization").cells if cell.cell_type == "markdown")
-    assert re.findall(r"\d+[.,]\d+|\d+ ?(?:GB|GiB|%|Å|seconds)", prose) == ["95 %"]
+    assert re.findall(r"\d+[.,]\d+|\d+ ?(?:GB|GiB|%|Å|seconds)", prose) == []
 
 
 def test_the_records_are_cloned_once(tmp_path, monkeypatch):
