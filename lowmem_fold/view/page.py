@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import os
 import re
+import sys
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -19,11 +22,12 @@ from typing import Any
 from ..errors import InputError
 from ..formats import write_text_atomic
 from ..readable import readable
+from ..terminal import tell
 from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY, library_block, policy_source, shipped_library
 from .packed import plain_json
 
-__all__ = ["Column", "Page", "document", "page_html", "write_page"]
+__all__ = ["Column", "Page", "document", "open_page", "page_html", "write_page"]
 
 #: In the order in which one uses the other.
 _SCRIPTS = (
@@ -140,6 +144,33 @@ def write_page(path: str | Path, text: str) -> Path:
         return write_text_atomic(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}). Give another name with -o.") from None
+
+
+def open_page(path: str | Path) -> bool:
+    """Open a page in the default browser; where there is none, or no screen, say so in a line that names the page.
+
+    Returns
+    -------
+    bool
+        Whether a browser was asked to. What it does then is not known here.
+    """
+    path = Path(path)
+    reason = "no screen to show a browser on" if _is_without_screen() else None
+    if reason is None:
+        try:
+            reason = None if webbrowser.open(path.resolve().as_uri()) else "no browser could be started"
+        except (webbrowser.Error, OSError) as error:
+            reason = f"no browser could be started ({error})"
+    if reason:
+        tell(f"{reason}; open the page yourself, or copy it to where you have one: {path}")
+    return reason is None
+
+
+def _is_without_screen() -> bool:
+    """Whether a browser could only open in the terminal: on Linux and the like without a display, as over SSH."""
+    if os.name != "posix" or sys.platform == "darwin":
+        return False
+    return not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def _is_page(path: Path) -> bool:
