@@ -26,7 +26,7 @@ __all__ = ["NOTEBOOKS", "clean", "executed", "main", "read"]
 FOLDER = Path(__file__).parent
 NOTEBOOKS = ("quickstart", "quantization")
 
-_SECONDS = 600  # of a cell
+_SECONDS = 1800  # of a cell, on a busy machine
 _FORGET = "%reset -f"
 _DROPPED = "application/3dmoljs_load.v0"  # the same again, for an extension of JupyterLab that nobody needs any more
 
