@@ -39,8 +39,8 @@ class Prediction:
     """A predicted structure of L residues; linkers between chains are not in it.
 
     As the result of a cell, a notebook shows it: the scores, and the structure to be turned, without a network. Such an
-    output holds the viewer too: 0.25 MB and the compressed structure (300 residues: 0.05 MB), each time it is shown. In
-    a notebook of very many structures, show `plot_structure` instead. Text shows one line.
+    output holds the viewer too: 0.24 MB, and 0.25 kB for each residue, each time it is shown. In a notebook of many
+    structures, show `plot_structure` instead. Text shows one line.
 
     Attributes
     ----------
@@ -354,7 +354,7 @@ class Prediction:
         if there and sequence != self.sequence:
             whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
             raise InputError(
-                f"{there[0]} exists already, with {whose}. Give this one another id (fold(sequence, id=...)) or "
+                f"{there[0]} is there already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
                 "another folder, or save with overwrite=True."
             )
 
@@ -373,7 +373,7 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: this folder cannot be made ({error.strerror}). Choose another one.") from None
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another one.") from None
     return folder
 
 

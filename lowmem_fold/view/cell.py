@@ -3,7 +3,7 @@
 The scores are plain HTML, which is left where a notebook is not trusted or is shown as a file. The structure is a
 document of its own in a sandboxed frame that holds 3Dmol.js: it needs no network and nothing of the cells before it
 (Colab gives each output a frame of its own, so that no output finds what another one has loaded), and reaches nothing
-of the notebook. It weighs 0.25 MB and what the compressed structure takes; a second one weighs that again.
+of the notebook. It weighs 0.24 MB, and 0.25 kB for each residue; a second one weighs that again.
 """
 
 from __future__ import annotations

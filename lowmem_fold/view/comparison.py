@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 _CA = ATOM_ORDER["CA"]
-_FEWEST = 3  # residues: two points can be laid on each other in many ways
+_FEWEST = 3  # residues: two points can be superimposed in many ways
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +32,7 @@ class Comparison:
     Attributes
     ----------
     moved : Prediction
-        The first structure, whole, where it lies on the second.
+        The first structure, whole, superimposed on the second.
     reference : Prediction
         The second. Either has ``ptm`` NaN where it is no prediction.
     moved_rows, reference_rows : ndarray, shape=(N,), dtype=int64
@@ -42,7 +42,7 @@ class Comparison:
     local_lddt : ndarray, shape=(N,), dtype=float64
         lDDT-CA of each, 0 to 1; NaN without a neighbour.
     ca_rmsd_angstrom : float
-        The least there is, as the structures are superposed by it.
+        The least there is, as the structures are superimposed by it.
     tm_score : float
         At its own best superposition. Normalised by the length of the reference, all of its residues with a CA: those
         that the first structure lacks count nothing.
@@ -73,7 +73,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Which structure lies on which."""
+        """Which structure is superimposed on which."""
         return f"{self.moved.id} on {self.reference.id}"
 
     @property
@@ -186,6 +186,6 @@ def _common(a: Prediction, b: Prediction) -> tuple[np.ndarray, np.ndarray]:
     there = a.atom_mask[rows[0], _CA] & b.atom_mask[rows[1], _CA]
     if there.sum() < _FEWEST:
         raise InputError(
-            f"{a.id} and {b.id} have {there.sum()} residues with CA in common; {_FEWEST} are needed to superpose them"
+            f"{a.id} and {b.id} have {there.sum()} residues with CA in common; {_FEWEST} are needed to superimpose them"
         )
     return rows[0, there], rows[1, there]

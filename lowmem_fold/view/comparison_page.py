@@ -1,4 +1,4 @@
-"""The page of a comparison: pairs of structures laid on each other, and how far each residue is from its partner."""
+"""The page of a comparison: superimposed pairs of structures, and how far each residue is from its partner."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _columns(labels: tuple[str, str]) -> list[Column]:
     return [
         Column("id", "Record", "text"),
         Column("residues", "Residues", "part", "Residues that both have, of those of the longer one"),
-        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms of the residues that both have, superposed; Angstrom"),
+        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms of the residues that both have, superimposed; Angstrom"),
         Column("tm", "TM-score", "fraction", f"0 to 1, at its own best superposition, by the length of {labels[1]}"),
         Column(
             "lddt",
@@ -51,10 +51,10 @@ def _columns(labels: tuple[str, str]) -> list[Column]:
             "fraction",
             "Local distance difference test over the residues that both have, 0 to 1: needs no superposition",
         ),
-        Column("largest", "Largest", "angstrom", "Largest distance of CA atoms, superposed; Angstrom"),
+        Column("largest", "Largest", "angstrom", "Largest distance of CA atoms, superimposed; Angstrom"),
         Column("plddt", f"pLDDT {labels[0]}", "plddt", f"Mean predicted lDDT in {labels[0]}"),
         Column("reference_plddt", f"pLDDT {labels[1]}", "plddt", f"Mean predicted lDDT in {labels[1]}"),
-        Column("status", "Status", "status", "failed: not of one protein, or a file cannot be read"),
+        Column("status", "Status", "status", "failed: different proteins, or a file that cannot be read"),
     ]
 
 

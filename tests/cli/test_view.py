@@ -143,11 +143,9 @@ def test_mistakes(folder, monkeypatch, capsys, arguments, complaint):
 
 
 @pytest.mark.parametrize(
-@pytest.mark.parametrize(
     "arguments",
     [[], ["out", "--compare", "out", "out"], ["--compare", "out"], ["out", "--cdn", "--js", "x"]],
     ids=str,
-)
 )
 def test_one_thing_is_shown(arguments, capsys):
     with pytest.raises(SystemExit) as exit:

@@ -97,7 +97,7 @@ def test_record(folder):
     broken = page.block("record-3")
     assert "models" not in broken and broken["notes"] == ["out of memory: <b>6 GiB</b>"]
     assert page.block("record-1")["notes"] == [EVIL]
-    assert ["Precision, lower than asked for", "int4"] in page.block("record-1")["facts"]
+    assert ["Precision, lower than requested", "int4"] in page.block("record-1")["facts"]
 
 
 def test_what_records_say_is_data(folder):

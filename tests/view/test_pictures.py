@@ -40,7 +40,7 @@ def test_each_structure_of_a_run_is_drawn(tmp_path, form):
 
 
 def test_no_run(tmp_path):
-    with pytest.raises(InputError, match="no run of lowmem-fold"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         list(write_pictures(tmp_path))
 
 
