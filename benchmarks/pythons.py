@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,13 +29,17 @@ WHOLE = "not soak"
 """What `make test` and `make test-more` run together, as pytest's expression."""
 
 
-def summarize_run(marks: str, outcomes: Sequence[Measurement], seconds: float, exit_code: int) -> Measurement:
+def summarize_run(
+    marks: str, environment: Mapping[str, Any], outcomes: Sequence[Measurement], seconds: float, exit_code: int
+) -> Measurement:
     """Count what became of the tests of a run.
 
     Parameters
     ----------
     marks : str
         Which tests were asked for, as pytest's expression.
+    environment : mapping
+        As ``describe_environment`` gave it when the run began.
     outcomes : sequence of Measurement
         As ``OutcomeRecorder`` makes them: at least one for each test.
     seconds : float
@@ -52,13 +57,15 @@ def summarize_run(marks: str, outcomes: Sequence[Measurement], seconds: float, e
         tests.setdefault(outcome.requested["test"], set()).add(outcome.status)
     failed = sorted(test for test, statuses in tests.items() if "failed" in statuses)
     skipped = {test for test, statuses in tests.items() if statuses == {"refused"}}
-    reasons = Counter(each.reason for each in outcomes if each.requested["test"] in skipped)
+    reasons = Counter(
+        (each.reason or "").removeprefix("Skipped: ") for each in outcomes if each.requested["test"] in skipped
+    )
     reason = f"{len(failed)} of {len(tests)} tests failed" if failed else f"pytest ended with exit code {exit_code}"
     return Measurement(
         benchmark="pythons",
         requested={"marks": marks},
         resolved={"skipped": dict(reasons.most_common()), "failed": failed},
-        environment=describe_environment(),
+        environment=environment,
         samples={
             "passed_tests": [len(tests) - len(skipped) - len(failed)],
             "skipped_tests": [len(skipped)],
@@ -80,10 +87,11 @@ def main() -> int:
     options = parser.parse_args()
     out = options.out.absolute()
     outcomes: list[Measurement] = []
+    environment = describe_environment()
     started = time.monotonic()
     arguments = ["-m", options.m, "-n", options.n, "--maxprocesses", "4", "--dist", "worksteal"]
     code = int(pytest.main(arguments, plugins=[OutcomeRecorder("pythons", "tests", outcomes.append)]))
-    append_measurement(out, summarize_run(options.m, outcomes, time.monotonic() - started, code))
+    append_measurement(out, summarize_run(options.m, environment, outcomes, time.monotonic() - started, code))
     return code
 
 
