@@ -54,9 +54,9 @@ def measure(model: str, precision: str) -> Measurement:
     """Load in this process."""
     import torch
 
-    from lowmem_fold.checkpoint import find_checkpoint
+    from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+    from lowmem_fold.checkpoints.loader import load_model
     from lowmem_fold.folder import Folder
-    from lowmem_fold.loader import load_model
     from lowmem_fold.precision import parse_precision
     from lowmem_fold.quantization.registry import quantize
 

@@ -35,7 +35,7 @@ MIRRORS = {
     "planning": ["tests/planning/test_plan.py", "tests/planning/test_calibration.py"],
     "quantization": ["tests/quantization"],
     "metrics": ["tests/test_metrics.py"],
-    "formats": ["tests/test_formats.py"],
+    "formats": ["tests/predictions/test_formats.py"],
 }
 """Packages of lowmem_fold that decide numbers, and the tests of modules without a file of their own."""
 LIMIT_SECONDS = 900

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .errors import InputError, LowmemFoldError, ModelError
     from .folder import Folder, load
     from .planning.plan import plan
-    from .prediction import Prediction
+    from .predictions.prediction import Prediction
     from .view.comparison import compare
 
 __all__ = [

@@ -15,36 +15,36 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .checkpoint import Checkpoint, find_checkpoint
-from .confidence import chain_pair_iptm, interface_ptm, ptm
-from .devices import find_device
+from .checkpoints.checkpoint import Checkpoint, find_checkpoint
+from .checkpoints.inventory import inventory
+from .checkpoints.loader import planned_model
+from .checkpoints.weight_files import WeightFiles
 from .errors import InputError
 from .esmfold.engine import GROUP_RESIDUES, FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
-from .esmfold.storage import PairStorage
 from .esmfold.structure import atom14_positions
-from .esmfold.tiles import Tiling
-from .ids import check_id
-from .inventory import inventory
-from .loader import planned_model
 from .memory.budget import parse_memory
 from .memory.capacity import usable_bytes
 from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
-from .packing import packed
+from .pair.storage import PairStorage
+from .pair.tiles import Tiling
 from .planning.budget import AMPLE_BYTES, Budget
 from .planning.plan import Planner
 from .precision import PARTS, Precision
-from .prediction import Prediction
+from .predictions.confidence import chain_pair_iptm, interface_ptm, ptm
+from .predictions.prediction import Prediction
 from .quantization.formats import DTYPES
 from .quantization.registry import unavailable
 from .residency import PLACEMENTS, Residency, load_placed, refusal
 from .residency.placed_model import PlacedModel
-from .residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
 from .run.options import DEFAULT_MODEL, RunOptions
-from .sequence_lists import GivenSequence, Sequences, check_sequence, list_sequences, parse_given
-from .sequences import Record, tokenize
-from .terminal import printable
-from .weight_files import WeightFiles
+from .sequences.ids import check_id
+from .sequences.packing import packed
+from .sequences.residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
+from .sequences.sequence_lists import GivenSequence, Sequences, check_sequence, list_sequences, parse_given
+from .sequences.sequences import Record, tokenize
+from .system.devices import find_device
+from .system.terminal import printable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.loader import opened_files, planned_model
 from ..errors import BudgetError, InputError
-from ..loader import opened_files, planned_model
 from ..memory.budget import format_memory
 from ..planning.reserve import reserve_bytes
 from ..precision import Part, Precision

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint import find_model
+from ..checkpoints.checkpoint import find_model
 from ..errors import InputError
-from ..formats.files import nearest_existing
-from ..log import logging_to
-from ..versions import environment_versions, package_version
+from ..system.files import nearest_existing
+from ..system.log import logging_to
+from ..system.versions import environment_versions, package_version
 from .batches import reason
 from .recipe import Recipe
 from .stores import find_store
@@ -23,7 +23,7 @@ from .stores.settings import refuse_mixture
 from .stores.store import Store, partial_folder, sequence_key
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
     from .backbone import Backbone
     from .embedding import Embedder, Embedding
 

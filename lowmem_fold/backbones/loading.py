@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import Checkpoint, find_model
-from ..devices import find_device
+from ..checkpoints.checkpoint import Checkpoint, find_model
+from ..checkpoints.loader import linear_names
 from ..errors import InputError
-from ..loader import linear_names
 from ..memory.budget import parse_memory
 from ..memory.capacity import usable_bytes
 from ..memory.exhaustion import release_memory
 from ..precision import PARTS, Part, Precision, parse_precision, stem_alone
 from ..quantization.registry import unavailable
+from ..system.devices import find_device
 from .attention import chosen_attention
 from .backbone import Backbone
 from .blueprint import PLACEMENTS, Blueprint

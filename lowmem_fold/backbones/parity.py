@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoint import find_model
+from ..checkpoints.checkpoint import find_model
+from ..checkpoints.loader import container_of, quiet_transformers
 from ..errors import InputError
-from ..loader import container_of, quiet_transformers
-from ..sequence_lists import GivenSequence, Sequences, list_sequences
+from ..sequences.sequence_lists import GivenSequence, Sequences, list_sequences
 from .backbone import Backbone
 from .chain import check_chain, masked_chain
 from .families import Family, family_of

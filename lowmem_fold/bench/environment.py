@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..memory.capacity import host_capacity
-from ..versions import environment_versions, installed_version
+from ..system.versions import environment_versions, installed_version
 
 __all__ = ["cpu_model", "describe_environment"]
 

@@ -23,14 +23,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
 from ..errors import BudgetError, InputError, first_line
+from ..predictions.references import LONGEST, load_outputs, reference_path, save_outputs
 from .chains import chain_of
 from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
 from .meters import Meters, free_before_context
 from .records import Measurement
-from .references import LONGEST, load_outputs, reference_path, save_outputs
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +116,7 @@ class _OurFold:
         return {name: getattr(prediction, name) for name in names if getattr(prediction, name) is not None}
 
     def about(self) -> dict[str, Any]:
-        from ..esmfold.tiles import Tiling
+        from ..pair.tiles import Tiling
 
         tiling = Tiling.for_device(self._folder.device, self._configuration.chunk_size)
         named = {name: value for name, value in self._folder.describe().items() if name not in ("model", "source")}
@@ -152,7 +152,7 @@ class _Run:
     resolved: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from ..devices import find_device
+        from ..system.devices import find_device
         from .environment import describe_environment
 
         # The driver is asked before torch touches the card: `auto` is decided without doing so.

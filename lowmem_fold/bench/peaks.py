@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ..esmfold.engine import FoldInput, fold_batch
-from ..esmfold.storage import PairStorage
-from ..esmfold.tiles import Tiling, sampled_tiles
 from ..memory.fake import fake_tensors
 from ..memory.ledger import Ledger
+from ..pair.storage import PairStorage
+from ..pair.tiles import Tiling, sampled_tiles
 from .models import esmfold_v1_config
 
 __all__ = ["FakeESMFold", "pair_tensor_bytes"]

@@ -6,10 +6,10 @@ import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from ..system.style import Drawing, Theme, plain_numbers
 from .configuration import OURS
 from .groups import ACTIVATIONS, Group
 from .presets import STOCK
-from .style import Drawing, Theme, plain_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -75,7 +75,7 @@ def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -
 
 def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = None) -> list[Configuration]:
     """Every peer, and ours in every precision and placement, at every length: hours at full size."""
-    from ..devices import device_here
+    from ..system.devices import device_here
     from .peers import PEERS
 
     here = device_here(device)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
 from ..errors import InputError, first_line
 from .accuracy import Outputs, against_experiment, compare
 from .records import Measurement
@@ -28,7 +28,7 @@ from .records import Measurement
 if TYPE_CHECKING:
     import torch
 
-    from .structures import Structure
+    from ..predictions.structures import Structure
 
 __all__ = ["BENCHMARK", "LIMITS", "NUM_RECYCLES", "PEER", "Verified", "verify"]
 
@@ -125,8 +125,8 @@ def verify(
     ModelError
         The model cannot be had.
     """
-    from ..devices import find_device
     from ..precision import parse_precision
+    from ..system.devices import find_device
 
     for precision in precisions:
         parse_precision(precision)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError, InputError, first_line
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -83,7 +83,7 @@ def add_file_options(parser: argparse.ArgumentParser, metavar: str, help: str) -
 
 def check_file(arguments: argparse.Namespace) -> None:
     """InputError if what the options of `add_file_options` name cannot be written."""
-    from ..formats.files import check_output_file
+    from ..system.files import check_output_file
 
     if arguments.output is not None:
         check_output_file(arguments.output, arguments.overwrite)
@@ -91,7 +91,7 @@ def check_file(arguments: argparse.Namespace) -> None:
 
 def write_file(arguments: argparse.Namespace, text: str) -> None:
     """Write that file. InputError if it cannot be, though it could when the run began."""
-    from ..formats.files import write_text_atomic
+    from ..system.files import write_text_atomic
 
     try:
         write_text_atomic(arguments.output, text)
@@ -135,7 +135,7 @@ def made_by(backbone: Backbone) -> dict[str, str]:
 def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
     """The sequences that the options name, one chain each, by the first words of their headers as they are."""
     from ..backbones.chain import refuse_chains
-    from ..sequences import parse_sequence, read_fasta
+    from ..sequences.sequences import parse_sequence, read_fasta
 
     letters = {
         "keep_unusual": True,

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import DeviceFailedError, InputError, OutputLostError
 from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .backbone import add_letter_options
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
-    from ..folding import RunSummary
-    from ..sequences import Record
+    from ..run.folding import RunSummary
+    from ..sequences.sequences import Record
 
 __all__ = ["add_arguments", "run"]
 
@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o is empty: name the folder that results go into.")
     records = _records(arguments)
     _warn(records)
-    from ..folding import fold_records
+    from ..run.folding import fold_records
     from ..run.progress import Progress
     from ..run.stopping import Stopped, StopSignals
 
@@ -170,7 +170,7 @@ def _precisions(text: str) -> list[str]:
 
 
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
-    from ..sequences import parse_sequence, read_fasta
+    from ..sequences.sequences import parse_sequence, read_fasta
 
     if arguments.sequence is None:
         return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)

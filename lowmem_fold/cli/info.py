@@ -12,8 +12,8 @@ import platform
 from typing import Any
 
 from ..errors import InputError
-from ..terminal import say
-from ..versions import environment_versions, installed_version
+from ..system.terminal import say
+from ..system.versions import environment_versions, installed_version
 from .main import OK
 
 __all__ = ["add_arguments", "collect", "run", "weights", "weights_table"]
@@ -59,11 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
 def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
     """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
     from ..backbones.loading import make_blueprint
-    from ..checkpoint import find_model
-    from ..devices import find_device
+    from ..checkpoints.checkpoint import find_model
+    from ..checkpoints.inventory import inventory
+    from ..checkpoints.loader import planned_model
     from ..folder import chosen_precision, description
-    from ..inventory import inventory
-    from ..loader import planned_model
+    from ..system.devices import find_device
 
     if not find_model(model).folds:
         blueprint = make_blueprint(model, precision, device=device)

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from ..errors import LowmemFoldError
-from ..terminal import PROGRAM, printable, tell
-from ..versions import package_version
+from ..system.terminal import PROGRAM, printable, tell
+from ..system.versions import package_version
 
 __all__ = ["main"]
 

@@ -17,14 +17,14 @@ from ..errors import InputError
 from ..memory.budget import format_memory
 from ..run.batches import WINDOW_TOKENS
 from ..run.options import DEFAULT_MODEL, PLACEMENTS
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .backbone import add_letter_options
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..planning.cards import Longest
     from ..planning.plan import Plan, Planner, Plans
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["add_arguments", "cards_table", "duration", "run"]
 
@@ -91,14 +91,14 @@ def _no_collection() -> Iterator[None]:
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     if arguments.fasta is None:
         return []
-    from ..sequences import read_fasta
+    from ..sequences.sequences import read_fasta
 
     return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
 
 
 def _planner(arguments: argparse.Namespace) -> Planner:
-    from ..devices import device_here, find_device
     from ..planning.plan import Planner
+    from ..system.devices import device_here, find_device
 
     if arguments.calibrate:
         from ..planning.calibration import calibrate

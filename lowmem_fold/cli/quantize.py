@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL
-from ..terminal import say
+from ..system.terminal import say
 from .info import weights_table
 from .main import OK, PROGRAM
 
@@ -56,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(arguments: argparse.Namespace, out: Path) -> None:
     from ..backbones.loading import load_backbone
-    from ..checkpoint import find_model
+    from ..checkpoints.checkpoint import find_model
+    from ..checkpoints.saving import save_dequantized, save_quantized
     from ..folder import load
-    from ..saving import save_dequantized, save_quantized
 
     checkpoint = find_model(arguments.model)
     if (checkpoint.policy() is None) == arguments.dequantize:

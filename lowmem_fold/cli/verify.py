@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..run.options import DEFAULT_MODEL, RunOptions
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..bench.structures import Structure
+from ..predictions.structures import Structure
 from .evaluate import Guess
 
 if TYPE_CHECKING:

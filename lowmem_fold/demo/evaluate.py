@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..bench.structures import Structure, read_pdb_folder
 from ..metrics import chi_angles, chi_errors, lddt_per_residue, tm_score
-from ..residues import ATOM_ORDER
+from ..predictions.structures import Structure, read_pdb_folder
+from ..sequences.residues import ATOM_ORDER
 
 if TYPE_CHECKING:
     from ..bench.records import Measurement

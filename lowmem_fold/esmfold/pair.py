@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .storage import widened
-from .tiles import Tiling, tiles
+from ..pair.storage import widened
+from ..pair.tiles import Tiling, tiles
 
 __all__ = [
     "channels_first",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..pair.storage import widened
+from ..pair.tiles import Tiling, tiles
+from ..pair.triangle_multiplication import triangle_multiplication
 from .pair import pair_transition, sequence_to_pair, triangle_attention
 from .sequence import update_sequence
-from .storage import widened
-from .tiles import Tiling, tiles
-from .triangle_multiplication import triangle_multiplication
 
 __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_block"]
 

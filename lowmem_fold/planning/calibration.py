@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..bench.environment import cpu_model
-from ..cache import read_json, write_json
-from ..esmfold.tiles import Tiling
-from ..versions import installed_version, package_version
-from .work import FUNCTIONS, Widths, Work
+from ..esmfold.work import FUNCTIONS, Widths, Work
+from ..pair.tiles import Tiling
+from ..system.cache import read_json, write_json
+from ..system.versions import installed_version, package_version
 
 if TYPE_CHECKING:
     import torch
@@ -204,8 +204,8 @@ def _models(device: torch.device) -> dict[tuple[str, str], nn.Module]:
 
     from ..bench.models import esmfold_v1_config
     from ..demo import MODEL_FOLDER
+    from ..esmfold.timing import filled_model
     from ..quantization.formats import DTYPES
-    from .timing import filled_model
 
     models = {}
     for name, config in (("esmfold_v1", esmfold_v1_config()), ("demo", EsmConfig.from_pretrained(MODEL_FOLDER))):
@@ -221,7 +221,7 @@ def _models(device: torch.device) -> dict[tuple[str, str], nn.Module]:
 def _samples_at(
     models: Mapping[tuple[str, str], nn.Module], length: int, device: torch.device, repeats: int
 ) -> Iterator[dict[str, Any]]:
-    from .timing import calls_of, seconds_by_turns
+    from ..esmfold.timing import calls_of, seconds_by_turns
 
     calls: dict[tuple[str, str], Callable[[], Any]] = {}
     for (name, dtype), model in models.items():
@@ -317,8 +317,8 @@ def _non_negative(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _rates(device: torch.device) -> dict[str, float]:
+    from ..esmfold.timing import attention_rate, copy_rate, product_rate, triangle_rate
     from ..quantization.formats import DTYPES
-    from .timing import attention_rate, copy_rate, product_rate, triangle_rate
 
     products = {dtype: product_rate(device, DTYPES[dtype]) for dtype in _computing(device)}
     long = {"attention": attention_rate(device), "triangle": triangle_rate(device)}
@@ -326,8 +326,8 @@ def _rates(device: torch.device) -> dict[str, float]:
 
 
 def _stored(device: torch.device) -> dict[str, list[float]]:
+    from ..esmfold.timing import MATRIX, ROWS, seconds_by_turns, stored_product_calls
     from ..quantization.formats import DTYPES, FORMATS
-    from .timing import MATRIX, ROWS, seconds_by_turns, stored_product_calls
 
     formats = [name for name in FORMATS if not (name == "float8" and device.type == "mps")]
     calls = {

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cache import read_json, write_json
 from ..run.options import DEFAULT_MODEL
+from ..system.cache import read_json, write_json
 from .facts import PHASES, Facts, FactSource, digest
 from .longest import longest
 from .reserve import reserve_bytes

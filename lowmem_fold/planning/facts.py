@@ -12,18 +12,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cache import read_json, write_json
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
 from ..errors import InputError, ModelError, first_line
 from ..precision import Precision, parse_precision
 from ..run.options import DEFAULT_MODEL
-from ..versions import code_digest, environment_versions
+from ..system.cache import read_json, write_json
+from ..system.versions import code_digest, environment_versions
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..esmfold.activations import Skeleton
     from ..residency import WeightLayout
-    from .activations import Skeleton
 
 __all__ = ["PHASES", "FactSource", "Facts", "Placed", "digest"]
 
@@ -152,7 +152,7 @@ class FactSource:
     def _facts(self, length: int, precision: str) -> Facts:
         import torch
 
-        from ..esmfold.tiles import Tiling
+        from ..pair.tiles import Tiling
 
         device = torch.device(self.device_type)
         resolved = parse_precision(precision).resolve(device)
@@ -164,7 +164,7 @@ class FactSource:
 
     @cached_property
     def _skeleton(self) -> Skeleton:
-        from .activations import Skeleton
+        from ..esmfold.activations import Skeleton
 
         return Skeleton(self.config)
 
@@ -215,7 +215,7 @@ class FactSource:
     @cached_property
     def _files(self) -> Any:
         """What says which tensors the model's files hold; for the published one the names of any that is float32."""
-        from ..weight_files import WeightFiles
+        from ..checkpoints.weight_files import WeightFiles
 
         if self._checkpoint is not None:
             return WeightFiles(self._checkpoint.path)

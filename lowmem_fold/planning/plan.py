@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from ..devices import device_here, named_device
 from ..errors import InputError
 from ..memory.budget import format_memory, parse_memory
 from ..memory.capacity import host_capacity, usable_bytes
 from ..precision import PRESETS, Precision, parse_precision
 from ..run.options import DEFAULT_MODEL, RunOptions
+from ..system.devices import device_here, named_device
 from .calibration import cached
 from .facts import PHASES, Facts, FactSource, Placed
 from .longest import longest

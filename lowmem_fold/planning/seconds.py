@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..esmfold.tiles import Tiling
+from ..esmfold.work import FUNCTIONS, PER_BLOCK, PER_PASS, Widths, Work
+from ..pair.tiles import Tiling
 from .calibration import Calibration
-from .work import FUNCTIONS, PER_BLOCK, PER_PASS, Widths, Work
 
 if TYPE_CHECKING:
     from ..precision import Part, Precision

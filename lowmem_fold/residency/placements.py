@@ -29,11 +29,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..architecture import architecture_of
-from ..inventory import weight_tensors
+from ..checkpoints.architecture import architecture_of
+from ..checkpoints.inventory import weight_tensors
+from ..checkpoints.weight_files import WeightFiles
 from ..quantization.formats import DTYPES
 from ..quantization.stored import StoredLinear
-from ..weight_files import WeightFiles
 
 __all__ = [
     "PLACEMENTS",

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..packing import packed
+from ..sequences.packing import packed
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["WINDOW_TOKENS", "longest_tokens", "next_window", "plan_batches"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .options import RunOptions
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["smallest_budget_text"]
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..formats.files import nearest_existing
-from ..ids import check_id
-from ..molecules import refuse_nucleotides
-from .lock import FolderLock
+from ..sequences.ids import check_id
+from ..sequences.molecules import refuse_nucleotides
+from ..system.files import nearest_existing
+from ..system.lock import FolderLock
 from .options import RunOptions, differing_settings, settings_id
 from .output import TABLE, OutputFolder, StoredResult
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["check_output", "check_unlocked"]
 
@@ -90,8 +90,8 @@ def _refuse_unwritable(record: Record, options: RunOptions) -> None:
         return
     import numpy as np
 
-    from ..prediction import Prediction
-    from ..residues import NUM_ATOMS, existing_atoms
+    from ..predictions.prediction import Prediction
+    from ..sequences.residues import NUM_ATOMS, existing_atoms
 
     n = record.length
     zeros = np.zeros((n, NUM_ATOMS, 3), np.float32)

@@ -9,7 +9,7 @@ from .batches import longest_tokens
 from .options import PLACEMENTS
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["sort_by_placement"]
 

@@ -14,8 +14,8 @@ from ..memory.exhaustion import is_out_of_memory, release_memory
 from .options import PLACEMENTS, RunOptions
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
-    from ..sequences import Record
+    from ..predictions.prediction import Prediction
+    from ..sequences.sequences import Record
 
 __all__ = ["Folds", "Ladder", "NoRoomError", "Rung"]
 

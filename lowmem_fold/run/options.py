@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint
 from ..errors import InputError
 from ..memory.budget import parse_memory
 from ..precision import Precision, parse_precision
-from ..versions import package_version
+from ..system.versions import package_version
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -73,7 +73,7 @@ class RunOptions:
     overwrite : bool
         Whether records that are finished are folded again, and settings may differ from the folder's.
     allow_nucleotide_letters : bool
-        Whether records that look like DNA or RNA, see `lowmem_fold.molecules`, are folded as proteins.
+        Whether records that look like DNA or RNA, see `lowmem_fold.sequences.molecules`, are folded as proteins.
     adopt : bool
         Whether a ``config.json`` that was lost or damaged is written anew, where all results have the run's settings.
 
@@ -154,7 +154,7 @@ class RunOptions:
 
 def known_settings(options: RunOptions) -> dict[str, Any]:
     """The settings that are known before a model is loaded."""
-    from ..sequences import CHAIN_BREAK, LINKER
+    from ..sequences.sequences import CHAIN_BREAK, LINKER
 
     precision = options.precision if options.precision is not None else _precision_of_folder(options.model)
     asked = {} if precision is None else {"precision": str(parse_precision(precision))}

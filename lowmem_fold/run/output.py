@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputLostError
-from ..formats import pae_json, write_bytes_atomic, write_text_atomic
-from ..formats.files import refuse_link
-from ..formats.pdb import PDBLimitError
-from .lock import LOCK, FolderLock
+from ..predictions.pae import pae_json
+from ..predictions.pdb import PDBLimitError
+from ..system.files import refuse_link, write_bytes_atomic, write_text_atomic
+from ..system.lock import LOCK, FolderLock
 from .options import RunOptions, settings_id
 from .result_files import FileSums, structure_endings
 from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
-    from ..sequences import Record
+    from ..predictions.prediction import Prediction
+    from ..sequences.sequences import Record
 
 __all__ = ["CONFIG", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
 

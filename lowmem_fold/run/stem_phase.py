@@ -17,7 +17,7 @@ from .stem_cache import StemCache
 from .stopping import StopSignals
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.sequences import Record
 
 __all__ = ["Stem", "StemPhase"]
 

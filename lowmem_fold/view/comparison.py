@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import InputError
 from ..metrics import Superposition, lddt_per_residue, superpose, tm_score
 from ..metrics import lddt as lddt_of
-from ..prediction import Prediction
-from ..residues import ATOM_ORDER
+from ..predictions.prediction import Prediction
+from ..sequences.residues import ATOM_ORDER
 from .known import Shown, as_prediction
 from .matching import matched
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..prediction import Prediction
+from ..predictions.prediction import Prediction
 from .compared import Pair, Side
 from .comparison import Comparison
 from .known import has_plddt, residue_labels

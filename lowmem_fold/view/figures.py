@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from ..bench.style import LIGHT, Drawing, Theme, make_readable, themed
 from ..errors import InputError
+from ..system.style import LIGHT, Drawing, Theme, make_readable, themed
 
 try:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bench.style import Theme
+from ..system.style import Theme
 from .axis import draw_along, name_residues, places
 from .bands import DISTANCE_BANDS, WITHOUT_VALUE, distance_index
 from .confidence import name_chains

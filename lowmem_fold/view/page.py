@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..formats import write_text_atomic
-from ..readable import readable
+from ..system.files import write_text_atomic
+from ..system.readable import readable
 from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY
 from .packed import block, plain_json

@@ -11,7 +11,7 @@ from ..errors import InputError
 from .bands import BANDS, LEGEND, band_index
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
+    from ..predictions.prediction import Prediction
 
 __all__ = ["add_colored", "add_legend", "new_viewer", "residue_ranges", "view_prediction"]
 

@@ -19,7 +19,7 @@ from lowmem_fold.backbones import loading, room
 from lowmem_fold.backbones.blueprint import Blueprint
 from lowmem_fold.backbones.families import protbert
 from lowmem_fold.backbones.loading import load_backbone
-from lowmem_fold.checkpoint import find_checkpoint, find_model
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint, find_model
 from lowmem_fold.cli.main import main
 from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
 from lowmem_fold.memory import capacity

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lowmem_fold.bench.groups import Group, groups
 from lowmem_fold.bench.pictures import DRIFT, PHASES, drawings
-from lowmem_fold.bench.style import DARK, LIGHT
+from lowmem_fold.system.style import DARK, LIGHT
 from tests.bench.sweeps import PARTS, fold, sweep
 from tests.plots.drawn import points_of
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold import load, loader
+from lowmem_fold import load
 from lowmem_fold.bench.accuracy import against_experiment, compare
 from lowmem_fold.bench.chains import known_chains
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.bench.peers import PEERS, Peer
 from lowmem_fold.bench.verify import LIMITS, NUM_RECYCLES, PEER, Verified, verify
+from lowmem_fold.checkpoints import loader
 from lowmem_fold.errors import InputError
 
 CHAINS = known_chains()[:1]

@@ -17,7 +17,7 @@ from lowmem_fold.backbones.fill import fill
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.score import score, score_mutations
 from lowmem_fold.cli.main import main
-from lowmem_fold.run.lock import FolderLock
+from lowmem_fold.system.lock import FolderLock
 from tests.backbones.models import saved
 
 FASTA = ">one first\nMKTAY\n>two\nGGUXV\n>three\nMKTAY\n"
@@ -329,7 +329,7 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
     assert "No space left on device" in capsys.readouterr().err and not out.exists()
     assert call(folder, "score", "-i", fasta, "-o", out) == 0
     assert "8 of 8 runs of the model before" in capsys.readouterr().out
-    monkeypatch.setattr("lowmem_fold.formats.files.write_text_atomic", full)
+    monkeypatch.setattr("lowmem_fold.system.files.write_text_atomic", full)
     assert call(folder, "generate", "--length", 3, "-o", tmp_path / "new.fasta") == 2
     assert "could not be written, and is as it was" in capsys.readouterr().err
 

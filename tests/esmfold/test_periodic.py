@@ -11,8 +11,8 @@ import torch
 
 from lowmem_fold.bench.fidelity import difference
 from lowmem_fold.bench.models import esmfold_v1_config, random_model
-from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import run_block
+from lowmem_fold.pair.tiles import Tiling
 
 
 @torch.no_grad()

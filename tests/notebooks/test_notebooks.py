@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import lowmem_fold
-from lowmem_fold.bench.structures import read_pdb
+from lowmem_fold.predictions.structures import read_pdb
 
 for each in ("nbformat", "nbclient"):
     pytest.importorskip(each)

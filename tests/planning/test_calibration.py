@@ -15,11 +15,12 @@ import torch
 from scipy.optimize import nnls
 
 from lowmem_fold.bench.models import esmfold_v1_config, small_config
-from lowmem_fold.cache import cache_folder, write_json
-from lowmem_fold.esmfold.tiles import Tiling
-from lowmem_fold.planning import calibration, timing
+from lowmem_fold.esmfold import timing
+from lowmem_fold.esmfold.work import FUNCTIONS, Widths, Work
+from lowmem_fold.pair.tiles import Tiling
+from lowmem_fold.planning import calibration
 from lowmem_fold.planning.calibration import Calibration, cached, calibrate, fitted
-from lowmem_fold.planning.work import FUNCTIONS, Widths, Work
+from lowmem_fold.system.cache import cache_folder, write_json
 from tests.models import small_model
 
 LENGTHS = (16, 64, 192)
@@ -190,7 +191,7 @@ def test_it_is_found_without_torch() -> None:
 import sys
 from lowmem_fold.planning.calibration import cached
 found = cached("cpu")
-sys.exit(found is None or found.seconds("stem", __import__("lowmem_fold.planning.work").planning.work.Work(calls=1)) < 0
+sys.exit(found is None or found.seconds("stem", __import__("lowmem_fold.esmfold.work").planning.work.Work(calls=1)) < 0
          or "torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold import cache
 from lowmem_fold.planning.facts import PHASES, Facts, FactSource, Placed
+from lowmem_fold.system import cache
 
 FACTS = Facts(
     resolved="fp32",

@@ -8,12 +8,12 @@ import torch
 
 import lowmem_fold as lf
 from lowmem_fold.bench.models import esmfold_v1_config
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.inventory import inventory
+from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.inventory import inventory
-from lowmem_fold.loader import load_model
+from lowmem_fold.esmfold.activations import Skeleton
 from lowmem_fold.planning import facts as facts_module
-from lowmem_fold.planning.activations import Skeleton
 from lowmem_fold.planning.facts import FactSource
 from lowmem_fold.planning.longest import longest
 from lowmem_fold.planning.plan import Plan, Planner, Plans

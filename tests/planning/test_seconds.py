@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode, bmm_flop, mm_flop
 
 from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.work import FUNCTIONS, Work
 from lowmem_fold.planning.calibration import Calibration
 from lowmem_fold.planning.seconds import Seconds, predict_seconds
-from lowmem_fold.planning.work import FUNCTIONS, Work
 from lowmem_fold.precision import Part, Precision, parse_precision
 from lowmem_fold.residency.placements import WeightLayout
 

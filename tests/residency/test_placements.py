@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from lowmem_fold.bench.models import small_config
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.loader import load_model, planned_model
+from lowmem_fold.checkpoints.saving import save_quantized
+from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError
 from lowmem_fold.folder import Folder, load
-from lowmem_fold.loader import load_model, planned_model
 from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residency import (
@@ -26,8 +28,6 @@ from lowmem_fold.residency import (
     refusal,
     weight_layout,
 )
-from lowmem_fold.saving import save_quantized
-from lowmem_fold.weight_files import WeightFiles
 
 CPU = torch.device("cpu")
 PLAIN = ("fp32", "fp16", "bf16")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.loader import Building, load_model
 from lowmem_fold.errors import InputError
 from lowmem_fold.folder import load
-from lowmem_fold.loader import Building, load_model
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residency import placing, sources

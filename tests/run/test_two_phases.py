@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold import folding
 from lowmem_fold.errors import BudgetError, InputError
-from lowmem_fold.folding import fold_records
-from lowmem_fold.run import batches
+from lowmem_fold.run import batches, folding
+from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.progress import SilentProgress
 from lowmem_fold.run.stem_cache import StemCache

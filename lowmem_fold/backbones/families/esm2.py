@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...architecture import Architecture, language_model_part
+from ...checkpoints.architecture import Architecture, language_model_part
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...architecture import Architecture
+from ...checkpoints.architecture import Architecture
 from ...errors import InputError
 
 __all__ = ["AMINO_ACIDS", "MASK", "Family"]

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...formats.files import own_folder
-from ...run.lock import FolderLock
+from ...system.files import own_folder
+from ...system.lock import FolderLock
 from ..embedding import Embedding
 from .database import (
     MOST_BYTES,

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...formats.files import own_folder
-from ...run.lock import FolderLock
+from ...system.files import own_folder
+from ...system.lock import FolderLock
 from ..embedding import Embedding
 from .database import MOST_BYTES, Database, delete_database
 from .file import Contents, DamagedError, EmbeddingFile

@@ -1,0 +1,361 @@
+"""The result of folding one record: coordinates, confidence, and whether they can be true."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..sequences.ids import check_id
+from ..sequences.residues import ATOM_ORDER, NUM_ATOMS
+from ..sequences.sequences import chain_label
+from .plausibility import geometry_problems
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FORMATS", "MIN_PLDDT_OF_PERFECT_PTM", "PERFECT_PTM", "Prediction"]
+
+#: Names of the structure formats that ``Prediction.save`` writes.
+FORMATS = ("pdb", "cif", "both")
+
+#: A pTM of this or more is wrong with a mean pLDDT below the other, or where the chains cannot be true: broken folds of
+#: long chains were reported with pTM 0.999, one with a mean pLDDT of 29, one with 88 (facebookresearch/esm, issues 560
+#: and 641).
+PERFECT_PTM = 0.99
+MIN_PLDDT_OF_PERFECT_PTM = 70.0
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A predicted structure of L residues; linkers between chains are not in it.
+
+    Attributes
+    ----------
+    id : str
+        Name of the record, and of its files.
+    chains : tuple of str
+        Sequences of the chains, upper case, the 20 amino acids and X.
+    positions : ndarray, shape=(L, 37, 3), dtype=float32
+        Angstrom, atom37 order.
+    atom_mask : ndarray, shape=(L, 37), dtype=bool
+        The atoms that the residues have. An X has N, CA, C and O.
+    plddt : ndarray, shape=(L,), dtype=float32
+        0 to 100, that of the CA atom.
+    atom_plddt : ndarray, shape=(L, 37), dtype=float32
+        0 to 100, of each atom.
+    ptm : float
+        Predicted TM-score, 0 to 1, over real residues only.
+    iptm : float or None
+        The same between chains; None for one chain.
+    pae : ndarray, shape=(L, L), dtype=float32, or None
+        Predicted aligned error in Angstrom: [i, j] is the error at residue j when aligned on residue i.
+    num_passes : int
+        Passes through the trunk, the recycles and one.
+    max_pae : float
+        The largest PAE the model can state, Angstrom.
+    chain_pair_iptm : ndarray, shape=(n, n), dtype=float32, or None
+        ipTM of each pair of the n chains.
+    distogram_logits : ndarray, shape=(L, L, 64), dtype=float32, or None
+        Of the CB distance of each pair, in the bins of the model's distogram. No file holds them.
+    """
+
+    id: str
+    chains: tuple[str, ...]
+    positions: np.ndarray
+    atom_mask: np.ndarray
+    plddt: np.ndarray
+    atom_plddt: np.ndarray
+    ptm: float
+    iptm: float | None = None
+    pae: np.ndarray | None = None
+    num_passes: int = 1
+    max_pae: float = 31.75
+    chain_pair_iptm: np.ndarray | None = None
+    distogram_logits: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        length, chains = self.length, len(self.chains)
+        for name, shape in {
+            "positions": (length, NUM_ATOMS, 3),
+            "atom_mask": (length, NUM_ATOMS),
+            "plddt": (length,),
+            "atom_plddt": (length, NUM_ATOMS),
+            "pae": (length, length),
+            "chain_pair_iptm": (chains, chains),
+        }.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} of {self.id!r} has shape {array.shape}, its chains need {shape}")
+
+    @property
+    def length(self) -> int:
+        """Number of residues L."""
+        return sum(map(len, self.chains))
+
+    @property
+    def sequence(self) -> str:
+        """The chains, parted by ``:``."""
+        return ":".join(self.chains)
+
+    @property
+    def chain_ids(self) -> tuple[str, ...]:
+        """Names of the chains: A to Z, a to z, 0 to 9, AA, AB, ..."""
+        return tuple(chain_label(index) for index in range(len(self.chains)))
+
+    @cached_property
+    def chain_index(self) -> np.ndarray:
+        """Chain of each residue from 0: ndarray, shape=(L,), dtype=int64."""
+        return np.repeat(np.arange(len(self.chains)), [len(chain) for chain in self.chains])
+
+    @cached_property
+    def residue_number(self) -> np.ndarray:
+        """Number of each residue from 1 in its chain: ndarray, shape=(L,), dtype=int64."""
+        return np.concatenate([np.arange(1, len(chain) + 1) for chain in self.chains])
+
+    @property
+    def mean_plddt(self) -> float:
+        """Mean of ``plddt``: every residue counts once, by its CA."""
+        return float(np.mean(self.plddt, dtype=np.float64))
+
+    @property
+    def mean_atom_plddt(self) -> float:
+        """Mean over the existing atoms, so that large residues count more: the figure that esm-fold prints."""
+        return float(np.mean(self.atom_plddt[self.atom_mask], dtype=np.float64))
+
+    def chain_pair_pae(self) -> np.ndarray | None:
+        """Mean PAE of each pair of chains.
+
+        Returns
+        -------
+        ndarray, shape=(n, n), dtype=float64, or None
+            Angstrom: [a, b] is the mean error in chain b when aligned on chain a. None without ``pae``.
+        """
+        if self.pae is None:
+            return None
+        starts = np.cumsum([0, *map(len, self.chains[:-1])])
+        sums = np.add.reduceat(np.add.reduceat(self.pae.astype(np.float64), starts, axis=0), starts, axis=1)
+        lengths = np.array([len(chain) for chain in self.chains])
+        return sums / np.outer(lengths, lengths)
+
+    def problems(self) -> tuple[str, ...]:
+        """Reasons for which the result cannot be true, empty if there are none.
+
+        Not finite numbers; of each chain, whatever its pLDDT, consecutive CA atoms that are not 3.8 Angstrom apart,
+        clashes, and a radius of gyration that no chain of its length has (`plausibility`); a pTM of ``PERFECT_PTM`` or
+        more with one of these, or with a mean pLDDT below ``MIN_PLDDT_OF_PERFECT_PTM``. Each is one line.
+        """
+        ca = ATOM_ORDER["CA"]
+        geometry = geometry_problems(self.positions[:, ca], self.atom_mask[:, ca], self.chains, self.chain_ids)
+        found = [self._not_finite(), self._wrongly_perfect(bool(geometry)), *geometry]
+        return tuple(reason for reason in found if reason)
+
+    def _not_finite(self) -> str | None:
+        values = {
+            "coordinates": self.positions[self.atom_mask],
+            "pLDDT": self.plddt,
+            "pTM": np.array(self.ptm),
+            "ipTM": np.array(0.0 if self.iptm is None else self.iptm),
+            "PAE": np.zeros(0) if self.pae is None else self.pae,
+        }
+        bad = [name for name, array in values.items() if not np.isfinite(array).all()]
+        return f"the output is not finite: {', '.join(bad)}" if bad else None
+
+    def _wrongly_perfect(self, broken: bool) -> str | None:
+        perfect, unsure = self.ptm >= PERFECT_PTM, self.mean_plddt < MIN_PLDDT_OF_PERFECT_PTM
+        if perfect and broken:
+            return f"pTM {self.ptm:.3f} of a structure that cannot be true (mean pLDDT {self.mean_plddt:.1f})"
+        if perfect and unsure:
+            return f"pTM {self.ptm:.3f} with a mean pLDDT of {self.mean_plddt:.1f}: one of them is wrong"
+        return None
+
+    def to_pdb(self) -> str:
+        """The structure as PDB text, pLDDT in the B-factor.
+
+        Raises
+        ------
+        InputError
+            If it does not fit the format's columns; mmCIF has no such limits.
+        """
+        from .pdb import pdb_text
+
+        return pdb_text(self)
+
+    def to_cif(self) -> str:
+        """The structure as mmCIF text with the ModelCIF categories from which viewers colour by pLDDT."""
+        from .mmcif import cif_text
+
+        return cif_text(self)
+
+    def scores(self) -> dict[str, Any]:
+        """Confidence as a dictionary that JSON can hold; a number that is not finite becomes None.
+
+        pLDDT 0 to 100 per residue (CA), PAE in Angstrom, pTM and ipTM 0 to 1. ``mean_plddt`` is over residues,
+        ``mean_atom_plddt`` over atoms (what esm-fold prints). Tables of chain pairs are None for one chain.
+        """
+        pairs = len(self.chains) > 1
+        return _plain(
+            {
+                "id": self.id,
+                "length": self.length,
+                "chain_ids": self.chain_ids,
+                "chain_lengths": [len(chain) for chain in self.chains],
+                "sequence": self.sequence,
+                "mean_plddt": self.mean_plddt,
+                "mean_atom_plddt": self.mean_atom_plddt,
+                "ptm": self.ptm,
+                "iptm": self.iptm,
+                "num_passes": self.num_passes,
+                "max_pae": self.max_pae,
+                "chain_pair_iptm": self.chain_pair_iptm if pairs else None,
+                "chain_pair_pae": self.chain_pair_pae() if pairs else None,
+                "plddt": np.round(self.plddt.astype(np.float64), 2),
+                "problems": self.problems(),
+            }
+        )
+
+    def view(self) -> Any:
+        """The structure to be turned in a notebook, coloured by pLDDT: a `py3Dmol.view`.
+
+        Raises
+        ------
+        InputError
+            If py3Dmol is not installed.
+        LowmemFoldError
+            If coordinates or pLDDT are not finite.
+        """
+        from ..view.viewer import view_prediction
+
+        return view_prediction(self)
+
+    def plot_structure(self) -> Figure:
+        """A still picture of the structure, coloured by pLDDT. A notebook shows it; ``.savefig(path)`` writes it.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is not installed, or no residue has a place.
+        """
+        from ..view.figures import drawn
+        from ..view.static import draw_structure
+
+        return drawn(partial(draw_structure, self))
+
+    def plot_plddt(self) -> Figure:
+        """pLDDT over the residues. A notebook shows it; ``.savefig(path)`` writes it. InputError without matplotlib."""
+        from ..view.confidence import draw_plddt
+        from ..view.figures import drawn
+
+        return drawn(partial(draw_plddt, self))
+
+    def plot_pae(self) -> Figure:
+        """PAE of each pair of residues, with the borders of chains. A notebook shows it; ``.savefig(path)`` writes it.
+
+        Raises
+        ------
+        InputError
+            If there is no PAE, or matplotlib is not installed.
+        """
+        from ..view.confidence import draw_pae
+        from ..view.figures import drawn
+
+        return drawn(partial(draw_pae, self))
+
+    def save(
+        self, folder: str | Path, *, format: str = "pdb", save_pae: bool = False, overwrite: bool = False
+    ) -> list[Path]:
+        """Write the structure, ``<id>.scores.json`` and, if asked for, ``<id>.pae.json``; each whole or not at all.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it is not there.
+        format : str
+            ``pdb``, ``cif`` or ``both``.
+        save_pae : bool
+            Write PAE in the form of the AlphaFold database.
+        overwrite : bool
+            Whether files of this id may be replaced that are of another sequence, or of what cannot be told. Those of
+            the same sequence are replaced in any case.
+
+        Returns
+        -------
+        list of Path
+            The files in the order in which they were written: the scores come last.
+
+        Raises
+        ------
+        InputError
+            If the id cannot be the name of a file, the format is unknown, the structure does not fit it, there is no
+            PAE to write, the folder cannot be made, or files are in the way. Nothing is written.
+        LowmemFoldError
+            If coordinates or pLDDT are not finite. Nothing is written.
+        """
+        from ..system.files import write_text_atomic
+        from .pae import pae_json
+
+        if format not in FORMATS:
+            raise InputError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
+        check_id(self.id)
+        texts: dict[str, str] = {}
+        if format in ("pdb", "both"):
+            texts["pdb"] = self.to_pdb()
+        if format in ("cif", "both"):
+            texts["cif"] = self.to_cif()
+        if save_pae:
+            texts["pae.json"] = pae_json(self)
+        texts["scores.json"] = json.dumps(self.scores(), indent=1, allow_nan=False) + "\n"
+        folder = _made(Path(folder))
+        paths = {folder / f"{self.id}.{suffix}": text for suffix, text in texts.items()}
+        if not overwrite:
+            self._refuse_replacing(paths, folder / f"{self.id}.scores.json")
+        return [write_text_atomic(path, text) for path, text in paths.items()]
+
+    def _refuse_replacing(self, paths: Iterable[Path], scores: Path) -> None:
+        """Refuse to write in place of what is there, unless its scores say that it is of the same sequence."""
+        there = [path for path in paths if path.exists()]
+        sequence = _sequence_of(scores)
+        if there and sequence != self.sequence:
+            whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
+            raise InputError(
+                f"{there[0]} is there already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
+                "another folder, or save with overwrite=True."
+            )
+
+
+def _sequence_of(scores: Path) -> str | None:
+    """The sequence that a file of scores names, None if it cannot be read."""
+    try:
+        read = json.loads(scores.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    sequence = read.get("sequence") if isinstance(read, dict) else None
+    return sequence if isinstance(sequence, str) else None
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another one.") from None
+    return folder
+
+
+def _plain(value: Any) -> Any:
+    """Containers and arrays as lists, floats of four decimals, what is not finite as None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), 4) if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,1 @@
+"""What is folded: sequences and their chains, residues, records and ids."""
