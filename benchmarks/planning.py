@@ -16,8 +16,9 @@ from typing import Any
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
+from lowmem_fold.memory import reserve
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
-from lowmem_fold.planning import cards, plan, reserve
+from lowmem_fold.planning import cards, plan
 from lowmem_fold.run.options import DEFAULT_MODEL
 from plots import memory
 

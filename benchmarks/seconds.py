@@ -27,7 +27,7 @@ from torch import nn
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.bench.records import Measurement, append_measurement
-from lowmem_fold.esmfold.timing import calls_of, filled_model, seconds_of
+from lowmem_fold.esmfold.probes import calls_of, filled_model, seconds_of
 from lowmem_fold.esmfold.trunk import run_block
 from lowmem_fold.folder import Folder, load
 from lowmem_fold.pair.tiles import Tiling

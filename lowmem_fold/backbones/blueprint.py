@@ -12,7 +12,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.loader import opened_files, planned_model
 from ..errors import BudgetError, InputError
 from ..memory.budget import format_memory
-from ..planning.reserve import reserve_bytes
+from ..memory.reserve import reserve_bytes
 from ..precision import Part, Precision
 from ..residency import Residency, held_bytes, load_placed, refusal, weight_layout
 from .activations import Activations

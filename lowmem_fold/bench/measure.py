@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
 from ..errors import BudgetError, InputError, first_line
-from ..predictions.references import LONGEST, load_outputs, reference_path, save_outputs
 from .chains import chain_of
 from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
 from .meters import Meters, free_before_context
 from .records import Measurement
+from .references import LONGEST, load_outputs, reference_path, save_outputs
 
 if TYPE_CHECKING:
     import torch

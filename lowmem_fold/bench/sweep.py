@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
-from ..predictions.references import LONGEST, reference_path
 from ..run.stopping import StopSignals
 from ..system.versions import package_version
 from .configuration import Configuration
 from .measure import BENCHMARK, timeout_reason
 from .records import Measurement, append_measurement, read_measurements
+from .references import LONGEST, reference_path
 
 __all__ = ["SETTLED", "Sweep", "measured_apart"]
 

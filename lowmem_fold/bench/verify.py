@@ -212,8 +212,8 @@ class _Verification:
     def _refuse_what_does_not_fit(self) -> None:
         """Stock's weights and activations, in what is free now."""
         from ..memory.budget import format_memory
+        from ..memory.reserve import reserve_bytes
         from ..planning.cards import stock_bytes
-        from ..planning.reserve import reserve_bytes
 
         self._tell("looking what fits into memory")
         plans = self._planner("fp32").plans(self._longest, presets=False)

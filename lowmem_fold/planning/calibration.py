@@ -204,7 +204,7 @@ def _models(device: torch.device) -> dict[tuple[str, str], nn.Module]:
 
     from ..bench.models import esmfold_v1_config
     from ..demo import MODEL_FOLDER
-    from ..esmfold.timing import filled_model
+    from ..esmfold.probes import filled_model
     from ..quantization.formats import DTYPES
 
     models = {}
@@ -221,7 +221,7 @@ def _models(device: torch.device) -> dict[tuple[str, str], nn.Module]:
 def _samples_at(
     models: Mapping[tuple[str, str], nn.Module], length: int, device: torch.device, repeats: int
 ) -> Iterator[dict[str, Any]]:
-    from ..esmfold.timing import calls_of, seconds_by_turns
+    from ..esmfold.probes import calls_of, seconds_by_turns
 
     calls: dict[tuple[str, str], Callable[[], Any]] = {}
     for (name, dtype), model in models.items():
@@ -317,7 +317,7 @@ def _non_negative(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _rates(device: torch.device) -> dict[str, float]:
-    from ..esmfold.timing import attention_rate, copy_rate, product_rate, triangle_rate
+    from ..esmfold.probes import attention_rate, copy_rate, product_rate, triangle_rate
     from ..quantization.formats import DTYPES
 
     products = {dtype: product_rate(device, DTYPES[dtype]) for dtype in _computing(device)}
@@ -326,7 +326,7 @@ def _rates(device: torch.device) -> dict[str, float]:
 
 
 def _stored(device: torch.device) -> dict[str, list[float]]:
-    from ..esmfold.timing import MATRIX, ROWS, seconds_by_turns, stored_product_calls
+    from ..esmfold.probes import MATRIX, ROWS, seconds_by_turns, stored_product_calls
     from ..quantization.formats import DTYPES, FORMATS
 
     formats = [name for name in FORMATS if not (name == "float8" and device.type == "mps")]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..memory.reserve import reserve_bytes
 from ..run.options import DEFAULT_MODEL
 from ..system.cache import read_json, write_json
 from .facts import PHASES, Facts, FactSource, digest
 from .longest import longest
-from .reserve import reserve_bytes
 
 __all__ = ["CARDS_GB", "LENGTHS", "PRECISIONS", "STOCK", "Longest", "longest_proteins", "stock_bytes"]
 
@@ -110,7 +110,7 @@ def _stock_peaks(chunk_size: int | None, lengths: Sequence[int]) -> list[int]:
     name = f"plan-stock-{digest(chunk_size, list(lengths))}"
     known = read_json(name)
     if not isinstance(known, list):
-        from ..bench.peaks import FakeESMFold
+        from ..esmfold.peaks import FakeESMFold
 
         fake = FakeESMFold()
         known = [fake.stock_peak_bytes(length, chunk_size) for length in lengths]

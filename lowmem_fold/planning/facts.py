@@ -22,7 +22,7 @@ from ..system.versions import code_digest, environment_versions
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..esmfold.activations import Skeleton
+    from ..esmfold.skeleton import Skeleton
     from ..residency import WeightLayout
 
 __all__ = ["PHASES", "FactSource", "Facts", "Placed", "digest"]
@@ -164,7 +164,7 @@ class FactSource:
 
     @cached_property
     def _skeleton(self) -> Skeleton:
-        from ..esmfold.activations import Skeleton
+        from ..esmfold.skeleton import Skeleton
 
         return Skeleton(self.config)
 

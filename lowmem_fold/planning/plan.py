@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import InputError
 from ..memory.budget import format_memory, parse_memory
 from ..memory.capacity import host_capacity, usable_bytes
+from ..memory.reserve import reserve_bytes
 from ..precision import PRESETS, Precision, parse_precision
 from ..run.options import DEFAULT_MODEL, RunOptions
 from ..system.devices import device_here, named_device
 from .calibration import cached
 from .facts import PHASES, Facts, FactSource, Placed
 from .longest import longest
-from .reserve import reserve_bytes
 
 if TYPE_CHECKING:
     from ..residency import WeightLayout

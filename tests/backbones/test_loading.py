@@ -24,8 +24,8 @@ from lowmem_fold.cli.main import main
 from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
 from lowmem_fold.memory import capacity
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
+from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import plan
-from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.stored import StoredLinear
 from tests.backbones.models import CASES, SEQUENCES, saved

@@ -21,9 +21,9 @@ from lowmem_fold.bench.clock import PhaseClock
 from lowmem_fold.bench.configuration import Configuration
 from lowmem_fold.bench.measure import is_stable, measure
 from lowmem_fold.bench.records import Measurement
+from lowmem_fold.bench.references import load_outputs, reference_path, save_outputs
 from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.memory.ledger import Ledger
-from lowmem_fold.predictions.references import load_outputs, reference_path, save_outputs
 
 PHASES = ("stem", "trunk", "structure", "heads")
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop, mm_flop
 
 from lowmem_fold.bench.models import random_model, small_config
-from lowmem_fold.esmfold.timing import calls_of
+from lowmem_fold.esmfold.probes import calls_of
 from lowmem_fold.esmfold.work import FUNCTIONS, PER_BLOCK, PER_PASS, Widths
 from lowmem_fold.pair.tiles import Tiling
 from tests.models import small_model

@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import nnls
 
 from lowmem_fold.bench.models import esmfold_v1_config, small_config
-from lowmem_fold.esmfold import timing
+from lowmem_fold.esmfold import probes as timing
 from lowmem_fold.esmfold.work import FUNCTIONS, Widths, Work
 from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning import calibration

@@ -12,12 +12,12 @@ from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.inventory import inventory
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.esmfold.activations import Skeleton
+from lowmem_fold.esmfold.skeleton import Skeleton
+from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import facts as facts_module
 from lowmem_fold.planning.facts import FactSource
 from lowmem_fold.planning.longest import longest
 from lowmem_fold.planning.plan import Plan, Planner, Plans
-from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import PRESETS, Precision, parse_precision
 from lowmem_fold.residency import PLACEMENTS, weight_layout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..memory.limit import CUDA_CONTEXT_BYTES
+from .limit import CUDA_CONTEXT_BYTES
 
 __all__ = ["reserve_bytes"]
 

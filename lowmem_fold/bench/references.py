@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..bench.configuration import Configuration
+from .configuration import Configuration
 
 if TYPE_CHECKING:
-    from ..bench.accuracy import Outputs
+    from .accuracy import Outputs
 
 __all__ = ["LONGEST", "load_outputs", "reference_path", "save_outputs"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lowmem_fold.bench.models import small_config
-from lowmem_fold.esmfold import timing
+from lowmem_fold.esmfold import probes as timing
 from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning import calibration
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
-from lowmem_fold.bench.peaks import FakeESMFold
 from lowmem_fold.checkpoints.checkpoint import Checkpoint
 from lowmem_fold.checkpoints.loader import load_model
-from lowmem_fold.esmfold.activations import Skeleton
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.peaks import FakeESMFold
+from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.pair.storage import PairStorage
 from lowmem_fold.pair.tiles import Tiling
