@@ -13,11 +13,13 @@ from torch import nn
 
 from ..bench.models import random_record
 from ..pair.tiles import Tiling
+from ..pair.transition import pair_transition
+from ..pair.triangle_attention import triangle_attention
 from ..pair.triangle_multiplication import triangle_multiplication
 from ..quantization.formats import FORMATS
 from . import engine, heads
-from .pair import pair_transition, sequence_to_pair, triangle_attention
 from .sequence import update_sequence
+from .sequence_to_pair import sequence_to_pair
 from .structure import predict_structure
 from .trunk import recycle_pair_state
 

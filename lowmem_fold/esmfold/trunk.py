@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from ..pair.storage import widened
 from ..pair.tiles import Tiling, tiles
+from ..pair.transition import pair_transition
+from ..pair.triangle_attention import triangle_attention
 from ..pair.triangle_multiplication import triangle_multiplication
-from .pair import pair_transition, sequence_to_pair, triangle_attention
 from .sequence import update_sequence
+from .sequence_to_pair import sequence_to_pair
 
 __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_block"]
 

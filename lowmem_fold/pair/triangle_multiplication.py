@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..esmfold.pair import channels_first, normalised
+from .projection import channels_first, normalised
 from .tiles import Tiling, tiles
 
 __all__ = ["triangle_multiplication"]
