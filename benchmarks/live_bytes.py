@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from lowmem_fold.bench.models import esmfold_v1_config
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.precision import PRESETS, parse_precision

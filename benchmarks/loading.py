@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
+from lowmem_fold.esmfold.family import ESMFOLD
 from lowmem_fold.precision import PRESETS
 
 RESULTS = Path(__file__).parent / "results" / "loading.jsonl"
@@ -66,7 +67,7 @@ def measure(model: str, precision: str) -> Measurement:
     before = anonymous_bytes()
     start = time.perf_counter()
     with sampled_peak() as peak:
-        loaded = load_model(checkpoint, asked.resolve(cpu), cpu)
+        loaded = load_model(checkpoint, asked.resolve(cpu), cpu, ESMFOLD)
     seconds = time.perf_counter() - start
     about = Folder(loaded, checkpoint, asked).describe()
     samples = {

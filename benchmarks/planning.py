@@ -16,10 +16,10 @@ from typing import Any
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
+from lowmem_fold.families.registry import DEFAULT_MODEL
 from lowmem_fold.memory import reserve
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
 from lowmem_fold.planning import cards, plan
-from lowmem_fold.run.options import DEFAULT_MODEL
 from plots import memory
 
 from .pages import filled
@@ -77,7 +77,8 @@ def _peak(code: str, placement: str, length: int, peak_bytes: int, resolved: dic
 def accuracy() -> Iterator[Measurement]:
     """Planned and allocated bytes of ESMFold v1 in its widths, with two layers and two blocks, on a CPU."""
     import lowmem_fold
-    from lowmem_fold.bench.models import esmfold_v1_config, random_model
+    from lowmem_fold.bench.models import random_model
+    from lowmem_fold.esmfold.published import esmfold_v1_config
     from lowmem_fold.memory.allocator import allocator_peak_bytes
 
     with tempfile.TemporaryDirectory() as folder:

@@ -25,14 +25,16 @@ import torch
 from torch import nn
 
 from lowmem_fold.bench.environment import describe_environment
-from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.bench.records import Measurement, append_measurement
-from lowmem_fold.esmfold.probes import calls_of, filled_model, seconds_of
+from lowmem_fold.esmfold.probes import calls_of, filled_model
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
-from lowmem_fold.folder import Folder, load
+from lowmem_fold.folder import Folder
+from lowmem_fold.loading import load
 from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning.calibration import Calibration, calibrate
 from lowmem_fold.planning.seconds import Seconds, predict_seconds
+from lowmem_fold.planning.timing import seconds_of
 from lowmem_fold.precision import Precision, parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.quantization.stored import quantize_linear

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .backbones.parity import compare_states, stock_states
     from .backbones.stores import read_embeddings
     from .errors import InputError, LowmemFoldError, ModelError
-    from .folder import Folder, load
+    from .folder import Folder
+    from .loading import load
     from .planning.plan import plan
     from .predictions.prediction import Prediction
     from .view.comparison import compare
@@ -54,7 +55,7 @@ _HOME = {
     "Prediction": ".prediction",
     "compare": ".view.comparison",
     "compare_states": ".backbones.parity",
-    "load": ".folder",
+    "load": ".loading",
     "load_backbone": ".backbones.loading",
     "plan": ".planning.plan",
     "read_embeddings": ".backbones.stores",

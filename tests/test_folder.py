@@ -18,9 +18,10 @@ from lowmem_fold import folder as folder_module
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold import trunk as trunk_module
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.features import tokenize
 from lowmem_fold.folder import Folder
 from lowmem_fold.pair.storage import PairStorage
-from lowmem_fold.sequences.sequences import parse_sequence, tokenize
+from lowmem_fold.sequences.sequences import parse_sequence
 from tests.models import small_model
 
 CHAINS = ("MKTAYIAKQR", "GSHMLEWWPPY")

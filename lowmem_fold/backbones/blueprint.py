@@ -79,9 +79,7 @@ class Blueprint:
     def load(self, placement: str) -> tuple[Any, Residency]:
         """The model, and what brings its layers. Errors as `load_placed`."""
         architecture = self.family.architecture
-        model, residency = load_placed(
-            self.checkpoint, self.resolved, self.device, placement, architecture=architecture
-        )
+        model, residency = load_placed(self.checkpoint, self.resolved, self.device, placement, architecture)
         model.set_attn_implementation(self.attention)
         return model, residency
 

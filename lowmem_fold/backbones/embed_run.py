@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints.checkpoint import find_model
+from ..checkpoints.checkpoint import find_checkpoint
 from ..errors import InputError
 from ..system.files import nearest_existing
 from ..system.log import logging_to
@@ -248,7 +248,7 @@ def _is_finished(
         _refuse_other_sequences(store.path, present, rows)
         if present.settings["about"].get("asked") != words or any(present.rows.get(row.id) != row for row in rows):
             return False
-        if present.settings.get("fingerprint") != find_model(model).fingerprint():
+        if present.settings.get("fingerprint") != find_checkpoint(model).fingerprint():
             return False
         return all(present.is_sound(row.id) for row in rows)
 

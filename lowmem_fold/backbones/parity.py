@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoints.checkpoint import find_model
+from ..checkpoints.checkpoint import find_checkpoint
 from ..checkpoints.loader import container_of, quiet_transformers
 from ..errors import InputError
 from ..sequences.sequence_lists import GivenSequence, Sequences, list_sequences
@@ -159,7 +159,7 @@ def stock_states(model: str | Path, attention: str = "eager") -> States:
     ModelError
         As of `load_backbone`.
     """
-    checkpoint = find_model(str(model))
+    checkpoint = find_checkpoint(str(model))
     if checkpoint.policy() is not None:
         raise InputError(f"{checkpoint.name} is quantized, and stock transformers cannot read it: give its source")
     family = family_of(checkpoint.path)

@@ -23,8 +23,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint
 from ..errors import BudgetError, InputError, first_line
+from ..families.registry import find_folding_model
 from .chains import chain_of
 from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
@@ -91,7 +92,7 @@ class _Fold(Protocol):
 
 class _OurFold:
     def __init__(self, configuration: Configuration, checkpoint: Checkpoint, device: torch.device) -> None:
-        from ..folder import load
+        from ..loading import load
 
         self._configuration = configuration
         self._sequence = chain_of(configuration.length)[0]
@@ -159,7 +160,7 @@ class _Run:
         asked = self.configuration.device
         self._free_before = free_before_context(str(find_device(asked)) if asked == "auto" else asked)
         self.environment = describe_environment()
-        self.checkpoint = find_checkpoint(self.configuration.model)
+        self.checkpoint = find_folding_model(self.configuration.model)[0]
         self.device = find_device(asked)
         structure = chain_of(self.configuration.length)[1]
         self.resolved |= {

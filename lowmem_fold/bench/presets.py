@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
+from ..planning.options import PLACEMENTS
 from ..precision import PRESETS as PRECISIONS
-from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from .configuration import OURS, Configuration
 
 __all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "full", "grid", "quick"]

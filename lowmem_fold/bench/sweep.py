@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..families.registry import find_folding_model
 from ..run.stopping import StopSignals
 from ..system.versions import package_version
 from .configuration import Configuration
@@ -147,7 +148,7 @@ class Sweep:
     def _model(self, configuration: Configuration) -> tuple[Checkpoint, str]:
         name = configuration.model
         if name not in self._checkpoints:
-            checkpoint = find_checkpoint(name)
+            checkpoint = find_folding_model(name)[0]
             self._checkpoints[name] = checkpoint, checkpoint.fingerprint()
         return self._checkpoints[name]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..precision import PARTS, part_of
+from ..precision import PARTS
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ESMFOLD", "Architecture", "architecture_of", "language_model_part"]
+__all__ = ["Architecture", "architecture_of", "language_model_part"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Architecture:
         The module with the language model. Files that were written of it alone lack this prefix.
     stem : str
         The list of the language model's layers.
-    trunk : str, optional
-        The list of the folding trunk's blocks.
     part_of : callable
         The part of `precision.PARTS` that a module belongs to, by its name.
+    trunk : str, optional
+        The list of the folding trunk's blocks.
     parts : tuple of str
         Those there are.
     head : str, optional
@@ -53,6 +53,12 @@ class Architecture:
     trained_frequencies : str, optional
         How the names end under which files may hold rotary frequencies that the weights were trained with, and which
         are other than those that the model computes.
+    computed : tuple of str
+        How the names of buffers end that the model computes, and that files may hold or not.
+    trained_buffers : tuple of str
+        Names of buffers that belong to the weights: files hold them, and they are read as weights are.
+    in_half : callable, optional
+        Given a configuration, whether files of it hold the language model in float16; else all is float32 there.
     configure : callable, optional
         What is changed of the configuration before the model is made.
     prepare : callable, optional
@@ -63,8 +69,8 @@ class Architecture:
     container: str
     base: str
     stem: str
+    part_of: Callable[[str], str]
     trunk: str | None = None
-    part_of: Callable[[str], str] = part_of
     parts: tuple[str, ...] = tuple(PARTS)
     head: str | None = None
     dropped: tuple[str, ...] = ()
@@ -75,8 +81,16 @@ class Architecture:
     full_range: tuple[str, ...] = ()
     float32_states: bool = False
     trained_frequencies: str | None = None
+    computed: tuple[str, ...] = ("position_ids", "inv_freq")
+    trained_buffers: tuple[str, ...] = ()
+    in_half: Callable[[Mapping[str, Any]], bool] | None = None
     configure: Callable[[Any], None] | None = None
     prepare: Callable[[nn.Module], None] | None = None
+
+    def file_dtype(self, name: str, config: Mapping[str, Any]) -> str:
+        """What files hold a tensor in, by its name, where nothing is quantized: fp16 or fp32."""
+        half = self.in_half is not None and self.in_half(config)
+        return "fp16" if half and f"{name}.".startswith(f"{self.base}.") else "fp32"
 
     def stacks(self, model: nn.Module) -> tuple[list[tuple[str, nn.Module]], list[tuple[str, nn.Module]]]:
         """Names and modules of the stem's layers and of the trunk's blocks, of which a language model has none."""
@@ -95,24 +109,9 @@ def language_model_part(module: str) -> str:
     return "stem"
 
 
-def _full_precision_buffers(config: Any) -> None:
-    """Else the stem's buffers are in half precision."""
-    config.esmfold_config.fp16_esm = False
-
-
-ESMFOLD = Architecture(
-    kind="an ESMFold",
-    container="EsmForProteinFolding",
-    base="esm",
-    stem="esm.encoder.layer",
-    trunk="trunk.blocks",
-    unread=("esm.contact_head.",),
-    other_tasks=("esm.pooler.", "esm.embeddings.position_embeddings."),
-    trained_frequencies=".rotary_embeddings.inv_freq",
-    configure=_full_precision_buffers,
-)
-
-
 def architecture_of(model: nn.Module) -> Architecture:
-    """That which a model was built as; of one that the loader did not build, ESMFold."""
-    return getattr(model, "architecture", ESMFOLD)
+    """That which a model was built as. TypeError of one that the loader did not build."""
+    found = getattr(model, "architecture", None)
+    if not isinstance(found, Architecture):
+        raise TypeError(f"a {type(model).__name__} that lowmem_fold has not loaded has no architecture")
+    return found

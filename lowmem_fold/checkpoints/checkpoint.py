@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, ModelError, first_line
 from ..precision import PARTS, Precision, parse_precision
@@ -15,13 +16,14 @@ from .file_digest import file_digest
 from .weight_files import chosen_files, chosen_patterns
 
 __all__ = [
+    "DEMO_FOLDER",
     "POLICY_FILE",
     "POLICY_VERSION",
     "STORED_MARK",
+    "VOCABULARY_FILES",
     "WEIGHTS_KEY",
     "Checkpoint",
     "find_checkpoint",
-    "find_model",
 ]
 
 #: Beside the configuration of a folder that holds weights in quantized form: how they are stored.
@@ -36,6 +38,10 @@ STORED_MARK = (
     "the weights are stored by `lowmem-fold quantize` and read by `lowmem_fold.load` and `load_backbone`;"
     " `lowmem-fold quantize --dequantize` unpacks them for stock transformers"
 )
+#: The demo model, which comes with the package.
+DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo" / "model"
+#: Where the vocabulary of a language model lies: the first of these that is there.
+VOCABULARY_FILES = ("vocab.txt", "tokenizer.json", "spiece.model")
 _ADAPTER = "adapter_config.json"
 
 
@@ -52,10 +58,10 @@ class Checkpoint:
         return self.path.resolve().name if Path(self.name).is_dir() else self.name
 
     @property
-    def folds(self) -> bool:
-        """Whether it is an ESMFold; else it is a language model."""
-        config = json.loads((self.path / "config.json").read_text())
-        return config.get("model_type") == "esm" and bool(config.get("is_folding_model"))
+    def config(self) -> dict[str, Any]:
+        """What `config.json` holds, as it is now."""
+        found: dict[str, Any] = json.loads((self.path / "config.json").read_text())
+        return found
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that differ between models: a hash of all that is read of them.
@@ -78,12 +84,8 @@ class Checkpoint:
         return digest.hexdigest()[:16]
 
     def _files_read(self) -> Iterator[Path]:
-        from ..backbones.families.vocabulary import vocabulary_file
-
         yield self.path / "config.json"
-        vocabulary = vocabulary_file(self.path)
-        if vocabulary is not None:
-            yield vocabulary
+        yield from [self.path / name for name in VOCABULARY_FILES if (self.path / name).exists()][:1]
         yield from chosen_files(self.path)
 
     def policy(self) -> Precision | None:
@@ -132,33 +134,15 @@ def _stored_form(precision: Precision) -> tuple:
 
 
 def find_checkpoint(model: str) -> Checkpoint:
-    """The folding model `demo`, of a local folder, or of a hub id (downloaded, or from the hub's cache).
+    """Find the model `demo`, of a local folder, or of a hub id (downloaded, or from the hub's cache), of any family.
 
-    Raises ModelError, with what to do, if it cannot be had or is no folding model.
+    Raises
+    ------
+    ModelError
+        It cannot be had, or has no configuration or no weights: says what to do.
     """
-    checkpoint = _located(model)
-    _check_folding(checkpoint)
-    return checkpoint
-
-
-def find_model(model: str) -> Checkpoint:
-    """As `find_checkpoint`, of a folding model or a language model. ModelError also if it is of no known family."""
-    from ..backbones.families import family_of
-
-    checkpoint = _located(model)
-    if checkpoint.folds:
-        _check_folding(checkpoint)
-    else:
-        family_of(checkpoint.path)
-    return checkpoint
-
-
-def _located(model: str) -> Checkpoint:
-    """A model of any kind, which has a configuration and weights."""
     if model == "demo":
-        from ..demo import MODEL_FOLDER
-
-        checkpoint = Checkpoint(model, MODEL_FOLDER)
+        checkpoint = Checkpoint(model, DEMO_FOLDER)
     elif os.path.isdir(model):  # pathlib raises for a name that is too long
         checkpoint = Checkpoint(model, Path(model))
     elif os.path.exists(model):
@@ -228,16 +212,3 @@ def _check(checkpoint: Checkpoint) -> None:
             f" and lowmem_fold does not: merge it into the weights (`merge_and_unload` of peft), or remove {_ADAPTER}"
         )
     chosen_files(checkpoint.path)
-
-
-def _check_folding(checkpoint: Checkpoint) -> None:
-    path = checkpoint.path / "config.json"
-    config = json.loads(path.read_text())
-    if not checkpoint.folds:
-        raise ModelError(
-            f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model), which"
-            " folding needs; lowmem-fold embed, fill and score take language models"
-        )
-    for option in ("bypass_lm", "esm_ablate_sequence", "use_esm_attn_map"):
-        if (config.get("esmfold_config") or {}).get(option):
-            raise ModelError(f"{path}: {option} is an ablation that no published model uses; it is not supported")

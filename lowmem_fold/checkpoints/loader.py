@@ -20,7 +20,7 @@ from ..precision import Part, Precision
 from ..quantization.formats import DTYPES, FORMATS
 from ..quantization.registry import quantize
 from ..quantization.stored import StoredLinear
-from .architecture import ESMFOLD, Architecture, architecture_of
+from .architecture import Architecture, architecture_of
 from .checkpoint import Checkpoint
 from .weight_files import WeightFiles
 
@@ -35,14 +35,12 @@ __all__ = [
     "quiet_transformers",
 ]
 
-# Buffers that are computed, which checkpoints may hold.
-_COMPUTED = ("position_ids", "inv_freq", "af2_to_esm", "default_frames", "group_idx", "atom_mask", "lit_positions")
 Kind = tuple[tuple[int, ...], torch.dtype | None]
 _NAMED = 3
 """Tensors that an error lists."""
 
 
-def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.device) -> Any:
+def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.device, architecture: Architecture) -> Any:
     """The model on a device, for inference.
 
     Parameters
@@ -58,12 +56,12 @@ def load_model(checkpoint: Checkpoint, precision: Precision, device: torch.devic
         Files are damaged, or tensors are missing, not known or of another shape: names tensor and file.
     """
     with large_blocks_returned():  # from the start: free space in the heap would be used, and kept, whatever the limit
-        building = Building(checkpoint, precision)
+        building = Building(checkpoint, precision, architecture)
         building.fill(building.open(), device)
     return building.model
 
 
-def planned_model(checkpoint: Checkpoint, precision: Precision, architecture: Architecture = ESMFOLD) -> Any:
+def planned_model(checkpoint: Checkpoint, precision: Precision, architecture: Architecture) -> Any:
     """The model as `load_model` would make it, without any bytes (on the meta device): `inventory` counts them.
 
     Parameters
@@ -97,7 +95,7 @@ class Building:
         The architecture's container, for inference; buffers are there, in float32.
     """
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision, architecture: Architecture = ESMFOLD) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision, architecture: Architecture) -> None:
         self._checkpoint, self._architecture = checkpoint, architecture
         self.model = _empty_model(checkpoint, architecture).eval().requires_grad_(False)
         precision.check_globs(_linears(self.model))
@@ -218,7 +216,7 @@ def other_tensors(checkpoint: Checkpoint, model: nn.Module) -> Iterator[tuple[st
         if isinstance(module, StoredLinear):
             used |= {f"{name}.weight", *(f"{name}.{key}" for key, _ in module.named_buffers(recurse=False))}
     for name in files:
-        if name not in used and not name.endswith(_COMPUTED):
+        if name not in used and not name.endswith(architecture_of(model).computed):
             yield name, files.get(name)
 
 
@@ -271,6 +269,7 @@ def _check(
     for name, module in model.named_modules():
         kinds = _expected(name, module, wanted[name], files).items()
         expected |= {key: kind for key, kind in kinds if not key.startswith(architecture.unread)}
+    expected |= {name: (tuple(model.get_buffer(name).shape), None) for name in architecture.trained_buffers}
     problems = [f"{name} is missing" for name in expected if name not in files]
     for name, (shape, dtype) in expected.items():
         if name in files:
@@ -295,7 +294,7 @@ def _differences(name: str, files: WeightFiles, shape: tuple[int, ...], dtype: t
 
 
 def _known(name: str, architecture: Architecture) -> bool:
-    if name.endswith(_COMPUTED) or name.startswith((*architecture.unread, *architecture.other_tasks)):
+    if name.endswith(architecture.computed) or name.startswith((*architecture.unread, *architecture.other_tasks)):
         return True
     return architecture.foreign and not any(_under(name, own) for own in (architecture.base, architecture.head) if own)
 
@@ -325,7 +324,10 @@ def _fill(
     device: torch.device,
     architecture: Architecture,
 ) -> None:
-    """Give a module its own parameters, where what no file holds and nothing reads is zero; its buffers are moved."""
+    """Give a module its own parameters and trained buffers; the other buffers are moved.
+
+    A parameter that no file holds, and nothing reads, is zero.
+    """
     for key, empty in list(module.named_parameters(recurse=False)):
         full = f"{name}.{key}" if name else key
         value: Tensor
@@ -336,9 +338,11 @@ def _fill(
         setattr(module, key, nn.Parameter(value, requires_grad=False))
     for key, buffer in list(module.named_buffers(recurse=False)):
         computed = key in module._non_persistent_buffers_set
-        ending = architecture.trained_frequencies
-        if ending is not None and key == ending.rpartition(".")[2] and not computed:
-            buffer = _as_trained(f"{name}.{key}", ending, buffer, files)
+        ending, full = architecture.trained_frequencies, f"{name}.{key}"
+        if full in architecture.trained_buffers:
+            buffer = files.get(full).to(buffer.dtype, copy=True)
+        elif ending is not None and key == ending.rpartition(".")[2] and not computed:
+            buffer = _as_trained(full, ending, buffer, files)
         setattr(module, key, buffer.to(device))
 
 

@@ -25,6 +25,7 @@ from ..quantization.formats import DTYPES, FORMATS
 from ..quantization.stored import StoredLinear
 from ..system.lock import FolderLock
 from ..system.versions import environment_versions
+from .architecture import architecture_of
 from .checkpoint import POLICY_FILE, POLICY_VERSION, STORED_MARK, WEIGHTS_KEY, Checkpoint
 from .inventory import inventory, weight_tensors
 from .loader import other_tensors
@@ -98,8 +99,9 @@ def save_quantized(
         "versions": environment_versions(),
     }
     entries = [entry for name, module, held in weight_tensors(model) for entry in _stored_entries(name, module, held)]
-    frequencies = ((name, buffer) for name, buffer in _computed_buffers(model) if name.endswith("inv_freq"))
-    entries += [_entry("", name, buffer) for name, buffer in frequencies]  # as they came: they may have been rounded
+    kept = ("inv_freq", *architecture_of(model).trained_buffers)  # as they came: frequencies may have been rounded
+    buffers = ((name, buffer) for name, buffer in _persistent_buffers(model) if name.endswith(kept))
+    entries += [_entry("", name, buffer) for name, buffer in buffers]
     others = list(_other_entries(model, source))
     entries += others
     texts = {
@@ -113,8 +115,7 @@ def save_quantized(
 
 def _config_text(source: Checkpoint, more: Mapping[str, str]) -> str:
     """The source's configuration, without the mark of stored weights unless `more` has it."""
-    config = json.loads((source.path / "config.json").read_text())
-    config.pop(WEIGHTS_KEY, None)
+    config = {name: value for name, value in source.config.items() if name != WEIGHTS_KEY}
     return json.dumps({**config, **more}, indent=2) + "\n"
 
 
@@ -142,24 +143,23 @@ def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: st
     float16 if the configuration says so, as published, and what the model does not use as it is. Held at once is the
     model, and one layer unpacked. Errors as `save_quantized`.
     """
-    config = json.loads((source.path / "config.json").read_text())
-    half_stem = bool((config.get("esmfold_config") or {}).get("fp16_esm"))
+    architecture = architecture_of(model)
     entries: list[Entry] = []
     for name, module, held in weight_tensors(model):
-        dtype = torch.float16 if half_stem and name.startswith("esm.") else torch.float32
+        dtype = DTYPES[architecture.file_dtype(name, source.config)]
         if isinstance(module, StoredLinear):
             shape = (module.out_features, module.in_features)
             entries.append(Entry(f"{name}.weight", shape, dtype, partial(_unpacked, module, dtype)))
             held = {} if module.bias is None else {"bias": module.bias}
         entries += [_entry(name, key, tensor)._replace(dtype=dtype) for key, tensor in held.items()]
-    entries += [_entry("", name, buffer) for name, buffer in _computed_buffers(model)]
+    entries += [_entry("", name, buffer) for name, buffer in _persistent_buffers(model)]
     entries += _other_entries(model, source)
     texts = {"config.json": _config_text(source, {}), "README.md": _dequantized_card(source)}
     _write_folder(Path(folder), source, entries, texts)
 
 
-def _computed_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Buffers that belong into a checkpoint, though the model computes them itself."""
+def _persistent_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the buffers that belong into a checkpoint, whether trained or computed."""
     kept = model.state_dict().keys()
     for name, buffer in model.named_buffers():
         if name in kept and not isinstance(model.get_submodule(name.rpartition(".")[0]), StoredLinear):

@@ -16,7 +16,7 @@ from ..bench.configuration import OURS, Configuration
 from ..bench.presets import PRESETS, STOCK, grid
 from ..bench.table import comparison_table, result_text
 from ..errors import InputError
-from ..run.options import DEFAULT_MODEL
+from ..families.registry import DEFAULT_MODEL
 from ..system.terminal import printable, say, tell
 from .main import OK, SOME_FAILED
 

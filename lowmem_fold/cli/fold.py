@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeviceFailedError, InputError, OutputLostError
-from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
+from ..families.registry import DEFAULT_MODEL
+from ..planning.options import PLACEMENTS
+from ..run.options import FORMATS, RunOptions
 from ..system.terminal import say, tell
 from .backbone import add_letter_options
 from .main import OK, SOME_FAILED

@@ -14,9 +14,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
 from ..memory.budget import format_memory
+from ..planning.options import PLACEMENTS
 from ..run.batches import WINDOW_TOKENS
-from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from ..system.terminal import say, tell
 from .backbone import add_letter_options
 from .main import OK, SOME_FAILED
@@ -100,16 +101,7 @@ def _planner(arguments: argparse.Namespace) -> Planner:
     from ..planning.plan import Planner
     from ..system.devices import device_here, find_device
 
-    if arguments.calibrate:
-        from ..planning.calibration import calibrate
-
-        device = device_here(arguments.device)
-        if device is None:
-            raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
-        find_device(device)
-        tell(f"measuring {device}, about 10 seconds")
-        calibrate(device)
-    return Planner(
+    planner = Planner(
         arguments.memory,
         arguments.model,
         arguments.precision,
@@ -118,6 +110,14 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         arguments.host_memory,
         arguments.num_recycles,
     )
+    if arguments.calibrate:
+        device = device_here(arguments.device)
+        if device is None:
+            raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
+        find_device(device)
+        tell(f"measuring {device}, about 10 seconds")
+        planner.calibrate()
+    return planner
 
 
 def _cards(arguments: argparse.Namespace) -> int:

@@ -114,7 +114,7 @@ def evaluate(
     structures: Sequence[Structure], model: str, num_recycles: int, device: str, controls: bool
 ) -> list[Measurement]:
     """Measure a model, and if asked the controls after it; `requested["predictor"]` tells which a record is of."""
-    from ..folder import load
+    from ..loading import load
     from .controls import draw_pairs, helix, random_weights
 
     folder = load(model, device=device)

@@ -35,6 +35,9 @@ class FoldInput:
     residue_index: Tensor
     chain_index: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.aatype)
+
 
 @dataclass(frozen=True)
 class FoldOutput:

@@ -9,12 +9,12 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from ..bench.models import esmfold_v1_config
 from ..memory.fake import fake_tensors
 from ..memory.ledger import Ledger
 from ..pair.storage import PairStorage
 from ..pair.tiles import Tiling, sampled_tiles
 from .engine import FoldInput, fold_batch
+from .published import esmfold_v1_config
 
 __all__ = ["FakeESMFold", "pair_tensor_bytes"]
 

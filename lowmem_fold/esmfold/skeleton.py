@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,32 +39,14 @@ from ..pair.tiles import Tiling, sampled_tiles
 from ..precision import Part, Precision
 from ..quantization.formats import DTYPES
 from . import engine
+from .family import ESMFOLD
 from .sequence import update_sequence
 from .structure import Structure, atom14_positions
 
-__all__ = ["Activations", "Skeleton"]
+__all__ = ["Skeleton"]
 
 _ITERATIONS = 2
 _UPDATES = (torch.ops.aten.add_.Tensor, torch.ops.aten.mul_.Tensor)
-
-
-@dataclass(frozen=True)
-class Activations:
-    """Peak bytes of all tensors but weights in each phase.
-
-    Attributes
-    ----------
-    stem : int
-        The language model.
-    trunk : int
-        The passes: recycling, blocks, structure module.
-    heads : int
-        Confidence, with the aligned error of all pairs.
-    """
-
-    stem: int
-    trunk: int
-    heads: int
 
 
 class Skeleton:
@@ -92,8 +74,8 @@ class Skeleton:
 
     def activations(
         self, length: int, precision: Precision, tiling: Tiling, num_recycles: int = 3, *, pae: bool = True
-    ) -> Activations:
-        """Peaks for one record of `length` residues, linkers included.
+    ) -> dict[str, int]:
+        """Peak bytes of all tensors but weights in each phase, for one record of `length` residues, linkers included.
 
         Parameters
         ----------
@@ -117,7 +99,7 @@ class Skeleton:
         trunk, heads = self._trunks[key]
         if precision.trunk != base.trunk:
             trunk = max(trunk, _sequence_bytes(model, record, storage, tiling, num_recycles))
-        return Activations(stem, trunk, heads)
+        return {"stem": stem, "trunk": trunk, "heads": heads}
 
     def _model(self, precision: Precision) -> nn.Module:
         """One to run, which has one layer and one block of each kind."""
@@ -143,7 +125,7 @@ def _cut_down(config: Mapping[str, Any]) -> dict[str, Any]:
 def _planned(config: Mapping[str, Any], precision: Precision) -> nn.Module:
     with TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(config))
-        return planned_model(Checkpoint("a model to plan", Path(folder)), precision).to("meta")
+        return planned_model(Checkpoint("a model to plan", Path(folder)), precision, ESMFOLD).to("meta")
 
 
 def _prepared(model: nn.Module) -> nn.Module:

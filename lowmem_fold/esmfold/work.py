@@ -1,14 +1,6 @@
 """What the functions of the engine do, counted from the shapes of a model: the arithmetic that a prediction scales.
 
-Five quantities, of which each has its price on a machine:
-
-| quantity | what is counted |
-|---|---|
-| calls | operations started: their fixed cost, which is all that a short protein takes |
-| weights | numbers of the weights of products that are read once, however long the protein |
-| projections | multiply-adds of products with weights, and of the pair representation with attention weights |
-| contractions | multiply-adds of products among activations that grow as L^3: triangles, attention |
-| numbers | results written by all operations that are no product: norms, gates, sums, copies |
+The quantities are those of `families.interface.Work`.
 
 With L residues, T = L + 2 tokens, and the widths of `Widths` (D, F stem; S sequence state; C pair state; s, z of the
 structure module with h heads of d channels), the leading terms are, for ESMFold's modules:
@@ -29,31 +21,17 @@ structure module with h heads of d channels), the leading terms are, for ESMFold
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from ..families.interface import Work
 from ..pair.tiles import Tiling
 
-__all__ = ["FUNCTIONS", "PER_BLOCK", "PER_PASS", "Widths", "Work"]
+__all__ = ["FUNCTIONS", "PER_BLOCK", "PER_PASS", "Widths"]
 
 _BINS = 64  # of the aligned error: transformers leaves no choice, and none here:
 _PLDDT_NUMBERS = 37 * 50
 _POINT_AXES = 3
-
-
-@dataclass(frozen=True)
-class Work:
-    """Counts of one call of a function; see the module."""
-
-    calls: float = 0
-    weights: float = 0
-    projections: float = 0
-    contractions: float = 0
-    numbers: float = 0
-
-    def terms(self) -> dict[str, float]:
-        """By name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True)

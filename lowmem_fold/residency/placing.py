@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints.architecture import ESMFOLD, Architecture
+from ..checkpoints.architecture import Architecture
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.loader import Building
 from ..checkpoints.weight_files import WeightFiles
@@ -31,8 +31,8 @@ def load_placed(
     precision: Precision,
     device: torch.device,
     placement: str,
+    architecture: Architecture,
     host_bytes: int | None = None,
-    architecture: Architecture = ESMFOLD,
 ) -> tuple[Any, Residency]:
     """The model for inference, and what brings the weights of its stacks of layers.
 

@@ -11,7 +11,8 @@ from ..sequences.ids import check_id
 from ..sequences.molecules import refuse_nucleotides
 from ..system.files import nearest_existing
 from ..system.lock import FolderLock
-from .options import RunOptions, differing_settings, settings_id
+from ..system.settings import differing_settings, settings_id
+from .options import RunOptions
 from .output import TABLE, OutputFolder, StoredResult
 
 if TYPE_CHECKING:

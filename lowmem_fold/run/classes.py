@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..planning.options import PLACEMENTS
 from .batches import longest_tokens
-from .options import PLACEMENTS
 
 if TYPE_CHECKING:
     from ..sequences.sequences import Record

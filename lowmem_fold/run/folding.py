@@ -21,13 +21,14 @@ from ..memory.exhaustion import capacity_text, check_device, is_out_of_memory, o
 from ..memory.limit import enforced
 from ..memory.meters import peak_meter
 from ..system.log import logging_to
+from ..system.settings import differing_settings
 from ..system.versions import environment_versions
 from .batches import WINDOW_TOKENS, next_window, plan_batches
 from .budget import smallest_budget_text
 from .checks import check_output, check_unlocked
 from .classes import sort_by_placement
 from .ladder import Folds, Ladder, NoRoomError, Rung
-from .options import RunOptions, differing_settings, known_settings, result_settings
+from .options import RunOptions, known_settings, result_settings
 from .output import LOG, STEM, OutputFolder
 from .progress import SilentProgress
 from .stem_cache import StemCache

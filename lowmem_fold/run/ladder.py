@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import BudgetError, LowmemFoldError, ModelError, WeightsLostError, first_line
 from ..memory.exhaustion import is_out_of_memory, release_memory
-from .options import PLACEMENTS, RunOptions
+from ..planning.options import PLACEMENTS
+from .options import RunOptions
 
 if TYPE_CHECKING:
     from ..predictions.prediction import Prediction

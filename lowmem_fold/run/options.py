@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.checkpoint import DEMO_FOLDER, Checkpoint
 from ..errors import InputError
-from ..memory.budget import parse_memory
+from ..families.interface import FoldingFamily
+from ..families.registry import DEFAULT_MODEL, families, family_of, published_family
+from ..planning.options import check_placing
 from ..precision import Precision, parse_precision
 from ..system.versions import package_version
 
 __all__ = [
-    "DEFAULT_MODEL",
     "FORMATS",
-    "PLACEMENTS",
     "RunOptions",
-    "differing_settings",
     "known_settings",
     "result_settings",
-    "settings_id",
 ]
 
-DEFAULT_MODEL = "facebook/esmfold_v1"
 #: Value of ``--format`` and the endings of the structure files it asks for.
 FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
-#: Values of ``--placement``, as `lowmem_fold.residency` has them: that imports torch, and ``--help`` must not.
-PLACEMENTS = ("resident", "staged", "streamed")
-
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -102,30 +91,21 @@ class RunOptions:
     adopt: bool = False
 
     def __post_init__(self) -> None:
-        _check_whole("num_recycles", self.num_recycles, 0)
-        if self.chunk_size is not None:
-            _check_whole("chunk_size", self.chunk_size, 1)
-        if self.max_tokens_per_batch is not None:
-            _check_whole("max_tokens_per_batch", self.max_tokens_per_batch, 0)
-        _check_tolerance(self.recycle_tolerance)
+        check_placing(self.model, self.device, self.memory, self.host_memory, self.placement)
+        for family in families():
+            family.check_options(**self.fold_keywords)
+        tokens = self.max_tokens_per_batch
+        if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
+            raise InputError(f"--max-tokens-per-batch must be a whole number from 0 on; it is {tokens!r}.")
         if self.chunk_size is not None and self.memory is not None:
             raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
             raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
-        if not _DEVICE.fullmatch(self.device):
-            raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}.")
-        if self.precision is not None:
-            parse_precision(self.precision)
-        for precision in self.allow_precision:
-            parse_precision(precision)
-        for name in ("memory", "host_memory"):
-            _check_memory(name, getattr(self, name))
-        if self.placement is not None and self.placement not in PLACEMENTS:
-            raise InputError(f"--placement must be one of {', '.join(PLACEMENTS)}; it is {self.placement!r}.")
+        for precision in (self.precision, *self.allow_precision):
+            if precision is not None:
+                parse_precision(precision)
         if self.stem_cache is not None and not str(self.stem_cache).strip():
             raise InputError("--stem-cache is empty: name the folder.")
-        if not self.model.strip():
-            raise InputError("--model is empty: give a hub id, a local folder, or demo.")
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -154,19 +134,11 @@ class RunOptions:
 
 def known_settings(options: RunOptions) -> dict[str, Any]:
     """The settings that are known before a model is loaded."""
-    from ..sequences.sequences import CHAIN_BREAK, LINKER
-
     precision = options.precision if options.precision is not None else _precision_of_folder(options.model)
     asked = {} if precision is None else {"precision": str(parse_precision(precision))}
-    return {
-        **asked,
-        "model": options.model,
-        "num_recycles": options.num_recycles,
-        "recycle_tolerance": options.recycle_tolerance,
-        "linker": LINKER,
-        "chain_break": CHAIN_BREAK,
-        "lowmem_fold": package_version(),
-    }
+    family = _family(options.model)
+    decisive = {} if family is None else family.settings(options.fold_keywords)
+    return {**asked, "model": options.model, **decisive, "lowmem_fold": package_version()}
 
 
 def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,46 +156,17 @@ def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, 
     return {**known_settings(options), "fingerprint": fingerprint, "precision": model.get("precision")}
 
 
+def _family(model: str) -> FoldingFamily | None:
+    """That of a model, if it is known without asking the hub."""
+    if model == "demo":
+        return family_of(Checkpoint(model, DEMO_FOLDER))
+    if os.path.isdir(model) and (Path(model) / "config.json").exists():
+        return family_of(Checkpoint(model, Path(model)))
+    return published_family(model) or families()[0]
+
+
 def _precision_of_folder(model: str) -> Precision | None:
     """What a model has where none is asked for, if that is known without asking the hub."""
     if model == "demo":
         return Precision()
     return (Checkpoint(model, Path(model)).policy() or Precision()) if os.path.isdir(model) else None
-
-
-def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Names of the settings that decide the numbers and are not the same; one absent from ``settings`` is not judged.
-
-    The name of a model does not count, only its fingerprint: the same weights may lie in two places.
-    """
-    return [key for key, value in settings.items() if key != "model" and stored.get(key) != value]
-
-
-def settings_id(settings: Mapping[str, Any]) -> str:
-    """A short name of the settings, kept with each result: results with one name may stand in one folder."""
-    text = json.dumps({key: value for key, value in settings.items() if key != "model"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{_flag(name)} must be a whole number from {least} on; it is {value!r}.")
-
-
-def _check_memory(name: str, value: str | int | None) -> None:
-    try:
-        if value is not None:
-            parse_memory(value)
-    except InputError as error:
-        raise InputError(f"{_flag(name)}: {error}") from None
-
-
-def _check_tolerance(value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise InputError(f"--recycle-tolerance must be a number above 0 (Angstrom); it is {value!r}.")

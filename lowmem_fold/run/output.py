@@ -16,7 +16,8 @@ from ..predictions.pae import pae_json
 from ..predictions.pdb import PDBLimitError
 from ..system.files import refuse_link, write_bytes_atomic, write_text_atomic
 from ..system.lock import LOCK, FolderLock
-from .options import RunOptions, settings_id
+from ..system.settings import settings_id
+from .options import RunOptions
 from .result_files import FileSums, structure_endings
 from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
 

@@ -11,29 +11,23 @@ import gzip
 import re
 import sys
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase, digits
 
-import numpy as np
-
 from ..errors import InputError
 from .ids import MAX_ID, clean_id
 from .molecules import refuse_nucleotides, refuse_other_molecules
-from .residues import RESIDUE_LETTERS, RESIDUE_ORDER
 
 __all__ = [
     "CHAIN_BREAK",
     "CHAIN_LETTERS",
     "LINKER",
     "Record",
-    "Tokens",
     "chain_label",
     "parse_sequence",
     "read_fasta",
-    "tokenize",
 ]
 
 CHAIN_LETTERS = ascii_uppercase + ascii_lowercase + digits
@@ -90,25 +84,6 @@ class Record:
         return self.length + len(LINKER) * (len(self.chains) - 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """What the model is given for one record of T tokens.
-
-    Attributes
-    ----------
-    aatype : ndarray, shape=(T,), dtype=int64
-        Residue types, 0 to 20.
-    residue_index : ndarray, shape=(T,), dtype=int64
-        Counts through, with a jump of ``CHAIN_BREAK`` at the start of each further chain.
-    chain_index : ndarray, shape=(T,), dtype=int64
-        Chain of each token from 0; -1 on linkers.
-    """
-
-    aatype: np.ndarray
-    residue_index: np.ndarray
-    chain_index: np.ndarray
-
-
 def chain_label(index: int) -> str:
     """Name of a chain, counted from 0: A to Z, a to z, 0 to 9, as one column of a PDB file allows; then AA, AB, ..."""
     if index < len(CHAIN_LETTERS):
@@ -118,30 +93,6 @@ def chain_label(index: int) -> str:
         number, letter = divmod(number - 1, 26)
         label = ascii_uppercase[letter] + label
     return label
-
-
-def tokenize(chains: Sequence[str]) -> Tokens:
-    """Join chains by linkers and number them as the original ESMFold does: a linker counts with the chain before it.
-
-    Raises
-    ------
-    InputError
-        If there is no chain, a chain is empty, or a letter is not one of ``RESIDUE_LETTERS``.
-    """
-    if isinstance(chains, str) or not chains or not all(chains):
-        raise InputError(f"tokens are made from a list of chains, none of them empty; this is {chains!r}.")
-    text = LINKER.join(chains)
-    unknown = set(text) - set(RESIDUE_LETTERS)
-    if unknown:
-        raise InputError(f"{''.join(sorted(unknown))!r} in a chain: only the letters {RESIDUE_LETTERS} have tokens.")
-    owner = np.repeat(np.arange(len(chains)), [len(chain) + len(LINKER) for chain in chains])[: len(text)]
-    place = np.concatenate([np.arange(len(chain) + len(LINKER)) for chain in chains])[: len(text)]
-    linker = place >= np.array([len(chain) for chain in chains])[owner]
-    return Tokens(
-        aatype=np.array([RESIDUE_ORDER[letter] for letter in text], dtype=np.int64),
-        residue_index=np.arange(len(text), dtype=np.int64) + CHAIN_BREAK * owner,
-        chain_index=np.where(linker, -1, owner).astype(np.int64),
-    )
 
 
 def read_fasta(

@@ -16,7 +16,8 @@ from lowmem_fold.checkpoints import loader, weight_files
 from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.precision import Precision, parse_precision, part_of
+from lowmem_fold.esmfold.family import ESMFOLD, part_of
+from lowmem_fold.precision import Precision, parse_precision
 from lowmem_fold.quantization.formats import FORMATS
 from lowmem_fold.quantization.registry import quantize, unavailable
 from lowmem_fold.quantization.stored import StoredLinear
@@ -26,7 +27,7 @@ QUANTIZED = ("int8", "int4", "float8", "bnb-int8", "bnb-nf4")
 
 
 def load(folder: Path, precision: str = "fp32") -> EsmForProteinFolding:
-    return loader.load_model(find_checkpoint(str(folder)), parse_precision(precision).resolve(CPU), CPU)
+    return loader.load_model(find_checkpoint(str(folder)), parse_precision(precision).resolve(CPU), CPU, ESMFOLD)
 
 
 def change(folder: Path, **tensors: Tensor | None) -> None:

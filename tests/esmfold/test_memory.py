@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record
+from lowmem_fold.bench.models import random_model
 from lowmem_fold.esmfold.engine import fold_batch
 from lowmem_fold.esmfold.peaks import FakeESMFold, pair_tensor_bytes
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.pair.storage import PairStorage

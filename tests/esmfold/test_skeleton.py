@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoints.checkpoint import Checkpoint
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.family import ESMFOLD
 from lowmem_fold.esmfold.peaks import FakeESMFold
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.pair.storage import PairStorage
@@ -55,7 +57,7 @@ def test_one_pass_holds_no_structure_of_another() -> None:
 
 @cache
 def loaded(folder: Path, precision: Precision) -> torch.nn.Module:
-    return load_model(Checkpoint("test", folder), precision, CPU)
+    return load_model(Checkpoint("test", folder), precision, CPU, ESMFOLD)
 
 
 Folders = Callable[[str], Path]

@@ -109,7 +109,7 @@ def test_every_function_has_its_place() -> None:
 
 
 def test_a_short_configuration_is_esmfold_v1() -> None:
-    from lowmem_fold.bench.models import esmfold_v1_config
+    from lowmem_fold.esmfold.published import esmfold_v1_config
 
     short = {"num_hidden_layers": 36, "hidden_size": 2560, "intermediate_size": 10240}
     assert Widths.of(short) == Widths.of(esmfold_v1_config().to_dict())

@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.esmfold import peaks
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
 from lowmem_fold.memory.reserve import CUDA_WORKSPACE_BYTES, reserve_bytes

@@ -16,9 +16,10 @@ from torch import Tensor
 from transformers import EsmForProteinFolding
 
 from lowmem_fold.bench.fidelity import difference, differences, named, ours, stock
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.errors import InputError
 from lowmem_fold.esmfold.engine import _check_range, fold_batch
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.pair.storage import PairStorage, widened
 from lowmem_fold.pair.tiles import Tiling
 from tests.models import small_model

@@ -14,9 +14,11 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from lowmem_fold.bench.models import esmfold_v1_config, small_config
+from lowmem_fold.bench.models import small_config
 from lowmem_fold.esmfold import probes as timing
-from lowmem_fold.esmfold.work import FUNCTIONS, Widths, Work
+from lowmem_fold.esmfold.published import esmfold_v1_config
+from lowmem_fold.esmfold.work import FUNCTIONS, Widths
+from lowmem_fold.families.interface import Work
 from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning import calibration
 from lowmem_fold.planning.calibration import Calibration, cached, calibrate, fitted

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold.planning.facts import PHASES, Facts, FactSource, Placed
+from lowmem_fold.esmfold.family import PHASES
+from lowmem_fold.planning.facts import Facts, FactSource, Placed
 from lowmem_fold.system import cache
 
 FACTS = Facts(

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import lowmem_fold as lf
-from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.inventory import inventory
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import facts as facts_module
@@ -94,7 +95,7 @@ def test_weights_are_those_of_the_loaded_model(precision: str) -> None:
     """The demo model, whose stem is stored in half precision."""
     plans = by_name(lf.plan(50, "1GB", model="demo", device="cpu", precision=precision))
     resolved = parse_precision(precision).resolve(torch.device("cpu"))
-    model = load_model(find_checkpoint("demo"), resolved, torch.device("cpu"))
+    model = load_model(find_checkpoint("demo"), resolved, torch.device("cpu"), ESMFOLD)
     whole = inventory(model)["total"]["bytes"]
     assert plans[precision, "resident"].weight_bytes == pytest.approx(whole, abs=500)
 

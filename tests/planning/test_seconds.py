@@ -12,9 +12,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop, mm_flop
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold.engine import fold_batch
-from lowmem_fold.esmfold.work import FUNCTIONS, Work
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
+from lowmem_fold.esmfold.work import FUNCTIONS
+from lowmem_fold.families.interface import Work
 from lowmem_fold.planning.calibration import Calibration
 from lowmem_fold.planning.seconds import Seconds, predict_seconds
 from lowmem_fold.precision import Part, Precision, parse_precision

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from lowmem_fold import residency
 from lowmem_fold.memory.budget import parse_memory
+from lowmem_fold.planning.options import PLACEMENTS
 from lowmem_fold.planning.plan import Planner
 from lowmem_fold.run.budget import smallest_budget_text
-from lowmem_fold.run.options import PLACEMENTS, RunOptions
+from lowmem_fold.run.options import RunOptions
 from lowmem_fold.sequences.sequences import parse_sequence
 
 RECORD = parse_sequence("A" * 300, "one")

@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.sequences.sequences import (
-    CHAIN_BREAK,
-    LINKER,
-    Record,
-    chain_label,
-    parse_sequence,
-    read_fasta,
-    tokenize,
-)
+from lowmem_fold.esmfold.features import tokenize
+from lowmem_fold.sequences.sequences import CHAIN_BREAK, LINKER, Record, chain_label, parse_sequence, read_fasta
 
 TWO = b">one first protein\nMKTAYIAK\nQR\n\n>two\nGGSS:AAL\n"
 
