@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def _skeleton() -> Skeleton:
 def peaks(precision: str) -> Peaks:
     """Of stem, trunk and heads at each of LENGTHS."""
     resolved, tiling = parse_precision(precision).resolve(_CPU), Tiling.for_device(_CPU)
-    return {str(length): asdict(_skeleton().activations(length, resolved, tiling)) for length in LENGTHS}
+    return {str(length): _skeleton().activations(length, resolved, tiling) for length in LENGTHS}
 
 
 def torch_release() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
+from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.families.registry import DEFAULT_MODEL
 from lowmem_fold.memory import reserve
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
@@ -66,7 +67,7 @@ def peaks() -> Iterator[Measurement]:
             yield _peak("lowmem_fold", each.placement, length, each.peak_bytes, {"phase": each.phase})
         weights = next(each.weight_bytes for each in found if each.placement == "resident")
         for name, chunk_size in cards.STOCK.items():
-            yield _peak(STOCK, name, length, weights + round(cards.stock_bytes(chunk_size)(length)), {})
+            yield _peak(STOCK, name, length, weights + round(cards.stock_bytes(FAMILY, chunk_size)(length)), {})
 
 
 def _peak(code: str, placement: str, length: int, peak_bytes: int, resolved: dict[str, Any]) -> Measurement:

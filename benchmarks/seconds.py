@@ -26,6 +26,7 @@ from torch import nn
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
+from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.esmfold.probes import calls_of, filled_model
 from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
@@ -60,6 +61,7 @@ class Case:
 
 def predict(config: Mapping[str, Any], length: int, precision: Precision, calibration: Calibration) -> Seconds:
     found = predict_seconds(
+        FAMILY,
         config,
         length,
         num_recycles=NUM_RECYCLES,
@@ -125,7 +127,7 @@ def v1_case(model: nn.Module, precision: str, length: int, calibration: Calibrat
 
 def measurements(device: torch.device, lengths: tuple[int, ...] | None = None) -> Iterator[Measurement]:
     start = time.perf_counter()
-    calibration = calibrate(device)
+    calibration = calibrate(device, FAMILY)
     calibration_seconds = time.perf_counter() - start
     folder = load("demo", device=str(device))
     cases = [demo_case(folder, n, calibration) for n in lengths or DEMO_LENGTHS.get(device.type, DEMO_LENGTHS["cpu"])]

@@ -67,7 +67,9 @@ class Facts:
         """Return the facts of what JSON made of `asdict`; ValueError of anything else."""
         try:
             placements = {name: Placed(**placed) for name, placed in values["placements"].items()}
-            activations = {phase: values["activations"][phase] for phase in next(iter(placements.values())).phases}
+            activations = dict(values["activations"])
+            if not activations or any(placed.phases.keys() != activations.keys() for placed in placements.values()):
+                raise ValueError("the phases of activations and weights differ")
             parse_precision(values["resolved"])
             return cls(values["resolved"], activations, dict(values["layout"]), placements)
         except (KeyError, TypeError, AttributeError) as error:

@@ -32,7 +32,7 @@ def package_version() -> str:
 def code_digest() -> str:
     """SHA-256 of this package's code: what was worked out by another state of it may be another result."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
+    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

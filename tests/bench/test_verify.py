@@ -82,7 +82,7 @@ def test_another_model_than_stocks_is_found_out(rounded: Path, monkeypatch: pyte
 
 
 def test_what_does_not_fit_is_left_out_and_told(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lowmem_fold.planning.cards.stock_bytes", lambda chunk_size: lambda length: 1e15)
+    monkeypatch.setattr("lowmem_fold.planning.cards.stock_bytes", lambda family, chunk_size: lambda length: 1e15)
     found = verified(rounded, "int8")
     assert found.stock.status == "refused"
     assert "stock transformers needs about" in (found.stock.reason or "")

@@ -23,8 +23,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from lowmem_fold import folder as folder_module
-from lowmem_fold import load
+from lowmem_fold import load, loading
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoints import saving
 from lowmem_fold.checkpoints.inventory import inventory, weight_tensors
@@ -78,7 +77,7 @@ def test_a_written_folder_needs_neither_source_nor_back_end(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = written(source, tmp_path / "out", "int8")
-    monkeypatch.setattr(folder_module, "unavailable", lambda *_: "not installed")
+    monkeypatch.setattr(loading, "unavailable", lambda *_: "not installed")
     with pytest.raises(InputError, match="precision int8: not installed"):
         load(str(source), precision="int8", device="cpu")
     load(str(out), device="cpu")

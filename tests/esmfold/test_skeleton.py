@@ -41,18 +41,18 @@ def fake() -> FakeESMFold:
 def test_peak_is_that_of_the_whole_run_on_fake_tensors(fake: FakeESMFold, length: int) -> None:
     """Which has two layers, two blocks, eight iterations of the structure module, and both passes whole."""
     found = skeleton("v1").activations(length, Precision(), Tiling())
-    assert max(found.stem, found.trunk, found.heads) == pytest.approx(fake.peak_bytes(length), rel=0.002)
+    assert max(found.values()) == pytest.approx(fake.peak_bytes(length), rel=0.002)
 
 
 def test_half_of_the_pair_state(fake: FakeESMFold) -> None:
     storage = PairStorage(torch.float16, torch.float16)
     found = skeleton("v1").activations(1024, parse_precision("pair=fp16").resolve(CPU), Tiling())
-    assert found.trunk == pytest.approx(fake.peak_bytes(1024, storage=storage), rel=0.002)
+    assert found["trunk"] == pytest.approx(fake.peak_bytes(1024, storage=storage), rel=0.002)
 
 
 def test_one_pass_holds_no_structure_of_another() -> None:
     one, several, more = (skeleton("v1").activations(64, Precision(), Tiling(), n) for n in (0, 1, 3))
-    assert one.trunk < several.trunk and several == more
+    assert one["trunk"] < several["trunk"] and several == more
 
 
 @cache
@@ -90,5 +90,5 @@ def test_within_five_percent_of_the_allocator(folders: Folders, name: str, preci
 
     weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     found = skeleton(name).activations(length, resolved, tiling, 1)
-    planned = weights + max(found.stem, found.trunk, found.heads)
+    planned = weights + max(found.values())
     assert planned == pytest.approx(weights + allocator_peak_bytes(fold), rel=0.05)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold.esmfold.family import PHASES
 from lowmem_fold.planning.facts import Facts, FactSource, Placed
 from lowmem_fold.system import cache
 
+PHASES = ("stem", "trunk", "heads")
 FACTS = Facts(
     resolved="fp32",
     activations=dict.fromkeys(PHASES, 1000),

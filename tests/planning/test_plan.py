@@ -11,12 +11,12 @@ from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.inventory import inventory
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.family import ESMFOLD, FAMILY
 from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import facts as facts_module
-from lowmem_fold.planning.facts import FactSource
+from lowmem_fold.planning.facts import FactSource, _PublishedFiles
 from lowmem_fold.planning.longest import longest
 from lowmem_fold.planning.plan import Plan, Planner, Plans
 from lowmem_fold.precision import PRESETS, Precision, parse_precision
@@ -64,7 +64,8 @@ def test_a_budget_takes_the_fastest_that_fits(monkeypatch: pytest.MonkeyPatch) -
 def test_the_peak_is_that_of_the_phase_that_needs_most() -> None:
     """Staged, with short proteins, that is the stem: its weights outweigh the trunk's activations."""
     plans = by_name(v1(64, "80GB"))
-    layout = weight_layout(Skeleton(esmfold_v1_config().to_dict())._model(Precision()))
+    config = FAMILY.published_config()
+    layout = weight_layout(Skeleton(config)._model(Precision()), _PublishedFiles(ESMFOLD, config))
     stem, trunk = layout.fixed + 36 * layout.stem[0], layout.fixed + 48 * layout.trunk[0]
     assert plans["fp32", "staged"].phase == "stem" and plans["fp32", "staged"].weight_bytes == stem
     found = by_name(v1(3600, "80GB"))["fp32", "staged"]

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode, bmm_flop, mm_flop
 
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.esmfold.work import FUNCTIONS
 from lowmem_fold.families.interface import Work
@@ -41,7 +42,7 @@ def calibration(device_type: str = "cpu", **prices: float) -> Calibration:
 
 def predicted(found: Calibration | None, length: int = 20, num_recycles: int = 0, **options: object) -> Seconds | None:
     chosen = {"precision": Precision(), "placement": "resident", "layout": LAYOUT, "config": CONFIG} | options
-    return predict_seconds(length=length, num_recycles=num_recycles, calibration=found, **chosen)  # type: ignore[arg-type]
+    return predict_seconds(FAMILY, length=length, num_recycles=num_recycles, calibration=found, **chosen)  # type: ignore[arg-type]
 
 
 def seconds(*arguments: object, **options: object) -> Seconds:

@@ -21,7 +21,7 @@ from lowmem_fold.sequences.residues import ATOM_NAMES, RESIDUE_NAMES, existing_a
 from lowmem_fold.system import files
 from lowmem_fold.system.files import open_own, refuse_link, write_text_atomic
 
-TS50 = Path(__file__).parents[1] / "benchmarks" / "data" / "ts50"
+TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 ALL_RESIDUES = "ARNDCQEGHILKMFPSTWYVX"
 
 

@@ -17,7 +17,7 @@ from lowmem_fold.predictions.structures import read_pdb
 from lowmem_fold.sequences.residues import existing_atoms
 
 CIFFile = pytest.importorskip("biotite.structure.io.pdbx").CIFFile
-TS50 = Path(__file__).parents[1] / "benchmarks" / "data" / "ts50"
+TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 
 
 def make_prediction(*chains: str, seed: int = 0, **changes) -> Prediction:

@@ -15,9 +15,10 @@ from lowmem_fold.checkpoints.loader import load_model, planned_model
 from lowmem_fold.checkpoints.saving import save_quantized
 from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError
-from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.family import ESMFOLD, FAMILY
 from lowmem_fold.folder import Folder
 from lowmem_fold.loading import load
+from lowmem_fold.planning.facts import _PublishedFiles
 from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residency import (
@@ -94,7 +95,7 @@ def test_what_the_file_holds_in_another_dtype_is_converted(sound: Path) -> None:
 
 def test_published_files_hold_the_stem_in_half_precision(sound: Path) -> None:
     planned = planned_model(find_checkpoint(str(sound)), parse_precision("fp32"), ESMFOLD)
-    layout = weight_layout(planned, None)
+    layout = weight_layout(planned, _PublishedFiles(ESMFOLD, FAMILY.published_config()))
     assert layout.stem_converted == layout.stem and set(layout.trunk_converted) == {0}
 
 
@@ -169,7 +170,7 @@ def test_a_placement_that_fails_leaves_the_one_before(sound: Path, monkeypatch: 
             raise MemoryError("no room")
         return load_placed(*arguments)
 
-    monkeypatch.setattr("lowmem_fold.folder.load_placed", short)
+    monkeypatch.setattr("lowmem_fold.loading.load_placed", short)
     with pytest.raises(MemoryError, match="no room"):
         folder.place("streamed")
     assert folder.placement == "resident"

@@ -25,10 +25,10 @@ from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.progress import SilentProgress
 
-from .fake_run import FakeFolder, helix, make_records
+from ..fake_run import FakeFolder, helix, make_records
 
-ROOT = Path(__file__).parents[1]
-SCRIPT = Path(__file__).with_name("fake_run.py")
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).parents[1] / "fake_run.py"
 
 
 def lines_of(out: Path) -> list[dict]:
