@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
-from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.precision import PRESETS
 
 RESULTS = Path(__file__).parent / "results" / "loading.jsonl"

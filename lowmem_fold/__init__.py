@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from .system.versions import package_version
 
 if TYPE_CHECKING:
     from .backbones.backbone import Backbone
@@ -41,10 +42,7 @@ __all__ = [
     "stock_states",
 ]
 
-try:
-    __version__ = version("lowmem-fold")
-except PackageNotFoundError:  # run from a checkout that was not installed
-    __version__ = "0+unknown"
+__version__ = package_version()
 
 _HOME = {
     "Backbone": ".backbones.backbone",

@@ -31,8 +31,8 @@ from .residency import PLACEMENTS, Residency, refusal
 from .residency.placed_model import PlacedModel
 from .sequences.ids import check_id
 from .sequences.packing import packed
+from .sequences.records import Record
 from .sequences.sequence_lists import GivenSequence, Sequences, check_sequence, list_sequences, parse_given
-from .sequences.sequences import Record
 from .system.terminal import printable
 
 __all__ = ["Folder"]

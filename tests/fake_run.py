@@ -14,8 +14,9 @@ import numpy as np
 
 from lowmem_fold.errors import InputError
 from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.sequences.fasta import parse_sequence
+from lowmem_fold.sequences.records import Record
 from lowmem_fold.sequences.residues import existing_atoms
-from lowmem_fold.sequences.sequences import Record, parse_sequence
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
 
@@ -174,7 +175,7 @@ def _main(fasta: str, folder: str, seconds: str, most: str) -> None:
     from lowmem_fold.run.folding import fold_records
     from lowmem_fold.run.progress import Progress
     from lowmem_fold.run.stopping import StopSignals
-    from lowmem_fold.sequences.sequences import read_fasta
+    from lowmem_fold.sequences.fasta import read_fasta
 
     numbers = count(1)
     slow = FakeFolder(before=lambda record: time.sleep(float(seconds) if next(numbers) <= int(most) else 600))

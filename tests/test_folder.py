@@ -22,7 +22,7 @@ from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.esmfold.features import tokenize
 from lowmem_fold.folder import Folder
 from lowmem_fold.pair.storage import PairStorage
-from lowmem_fold.sequences.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 from tests.models import small_model
 
 CHAINS = ("MKTAYIAKQR", "GSHMLEWWPPY")

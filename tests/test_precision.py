@@ -7,7 +7,7 @@ import torch
 
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.errors import InputError
-from lowmem_fold.esmfold.family import part_of
+from lowmem_fold.esmfold.modules import part_of
 from lowmem_fold.precision import PARTS, PRESETS, Part, Precision, parse_precision
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")

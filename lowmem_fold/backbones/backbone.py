@@ -24,13 +24,13 @@ from .families import Family
 from .passes import head_logits, padded, run_layers
 
 if TYPE_CHECKING:
+    from ..sequences.records import Record
     from ..sequences.sequence_lists import Sequences
-    from ..sequences.sequences import Record
-    from .embedding import Embedding
     from .fill import Filled
     from .generate import Generated
     from .likelihood import Likelihood
     from .variants import VariantScore
+    from .vectors import Embedding
 
 __all__ = ["Backbone"]
 

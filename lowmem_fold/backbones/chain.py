@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..sequences.molecules import refuse_nucleotides
+from ..sequences.records import Record
 from ..sequences.sequence_lists import check_sequence
-from ..sequences.sequences import Record
 from .families import AMINO_ACIDS, MASK
 
 if TYPE_CHECKING:

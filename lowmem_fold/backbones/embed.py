@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..sequences.records import Record
 from ..sequences.sequence_lists import Sequences, list_sequences, parse_given
-from ..sequences.sequences import Record
 from ..system.terminal import printable
 from .chain import refuse_chains
-from .embedding import Embedder, Embedding
+from .embedding import Embedder
 from .recipe import make_recipe
+from .vectors import Embedding
 
 if TYPE_CHECKING:
     from .backbone import Backbone

@@ -23,9 +23,10 @@ from .stores.settings import refuse_mixture
 from .stores.store import Store, partial_folder, sequence_key
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
     from .backbone import Backbone
-    from .embedding import Embedder, Embedding
+    from .embedding import Embedder
+    from .vectors import Embedding
 
 __all__ = ["EmbedSummary", "embed_records", "log_file"]
 

@@ -19,7 +19,7 @@ from .queries import LONG_SCORED, Answer, Query
 from .variants import VariantScore, VariantsTask
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
     from .answers import AnswerFile
     from .backbone import Backbone
 

@@ -11,7 +11,7 @@ from ..system.terminal import say, tell
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -102,14 +102,13 @@ def write_file(arguments: argparse.Namespace, text: str) -> None:
 
 def load(arguments: argparse.Namespace) -> Backbone:
     """The model that the options ask for, told of on standard error. BudgetError if its weights have no room."""
-    import lowmem_fold
-
+    from ..backbones.loading import load_backbone
     from ..memory.exhaustion import is_out_of_memory
 
     names = ("precision", "memory", "device", "placement", "attention")
     backbone: Backbone
     try:
-        backbone = lowmem_fold.load_backbone(arguments.model, **{name: getattr(arguments, name) for name in names})
+        backbone = load_backbone(arguments.model, **{name: getattr(arguments, name) for name in names})
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -135,7 +134,7 @@ def made_by(backbone: Backbone) -> dict[str, str]:
 def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
     """The sequences that the options name, one chain each, by the first words of their headers as they are."""
     from ..backbones.chain import refuse_chains
-    from ..sequences.sequences import parse_sequence, read_fasta
+    from ..sequences.fasta import parse_sequence, read_fasta
 
     letters = {
         "keep_unusual": True,

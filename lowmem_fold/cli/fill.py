@@ -27,7 +27,7 @@ from .main import OK
 
 if TYPE_CHECKING:
     from ..backbones.fill import Filled
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "run"]
 

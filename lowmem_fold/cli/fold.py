@@ -22,7 +22,7 @@ from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
     from ..run.folding import RunSummary
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "run"]
 
@@ -172,7 +172,7 @@ def _precisions(text: str) -> list[str]:
 
 
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
-    from ..sequences.sequences import parse_sequence, read_fasta
+    from ..sequences.fasta import parse_sequence, read_fasta
 
     if arguments.sequence is None:
         return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)

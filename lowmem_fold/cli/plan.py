@@ -25,7 +25,7 @@ from .main import OK, SOME_FAILED
 if TYPE_CHECKING:
     from ..planning.cards import Longest
     from ..planning.plan import Plan, Planner, Plans
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "cards_table", "duration", "run"]
 
@@ -92,7 +92,7 @@ def _no_collection() -> Iterator[None]:
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     if arguments.fasta is None:
         return []
-    from ..sequences.sequences import read_fasta
+    from ..sequences.fasta import read_fasta
 
     return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
 

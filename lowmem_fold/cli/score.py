@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..backbones.likelihood import LikelihoodTask
     from ..backbones.score_table import TableSummary
     from ..backbones.variants import VariantsTask
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
     _Tasks = Sequence[tuple[Record, LikelihoodTask | VariantsTask]]
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..sequences.records import CHAIN_BREAK, LINKER, Record
 from ..sequences.residues import RESIDUE_LETTERS, RESIDUE_ORDER
-from ..sequences.sequences import CHAIN_BREAK, LINKER, Record
 from .engine import FoldInput
 
 __all__ = ["Tokens", "fold_input", "tokenize"]

@@ -15,8 +15,8 @@ from ..predictions.confidence import chain_pair_iptm, interface_ptm, ptm
 from ..predictions.prediction import Prediction
 from ..quantization.formats import DTYPES
 from ..residency.layers import Residency
+from ..sequences.records import Record
 from ..sequences.residues import RESIDUE_ORDER, UNKNOWN, existing_atoms
-from ..sequences.sequences import Record
 from .engine import FoldInput, FoldOutput, fold_batch
 from .heads import max_aligned_error
 from .structure import atom14_positions

@@ -39,7 +39,7 @@ from ..pair.tiles import Tiling, sampled_tiles
 from ..precision import Part, Precision
 from ..quantization.formats import DTYPES
 from . import engine
-from .family import ESMFOLD
+from .modules import ESMFOLD
 from .sequence import update_sequence
 from .structure import Structure, atom14_positions
 

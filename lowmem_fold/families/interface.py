@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..precision import Precision
     from ..predictions.prediction import Prediction
     from ..residency.layers import Residency
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Cost", "FoldingFamily", "Phase", "Schedule", "Skeleton", "Work"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..sequences.sequences import CHAIN_LETTERS
+from ..sequences.records import CHAIN_LETTERS
 from .atoms import atom_array
 
 if TYPE_CHECKING:

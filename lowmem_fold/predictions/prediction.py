@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..sequences.ids import check_id
+from ..sequences.records import chain_label
 from ..sequences.residues import ATOM_ORDER, NUM_ATOMS
-from ..sequences.sequences import chain_label
 from .plausibility import geometry_problems
 
 if TYPE_CHECKING:

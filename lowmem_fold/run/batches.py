@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..sequences.packing import packed
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["WINDOW_TOKENS", "longest_tokens", "next_window", "plan_batches"]
 

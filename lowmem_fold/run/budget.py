@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .options import RunOptions
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["smallest_budget_text"]
 

@@ -16,7 +16,7 @@ from .options import RunOptions
 from .output import TABLE, OutputFolder, StoredResult
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["check_output", "check_unlocked"]
 

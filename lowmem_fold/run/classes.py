@@ -9,7 +9,7 @@ from ..planning.options import PLACEMENTS
 from .batches import longest_tokens
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["sort_by_placement"]
 

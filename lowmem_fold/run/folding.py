@@ -38,7 +38,7 @@ from .table import FAILED, OK, SUSPECT
 
 if TYPE_CHECKING:
     from ..predictions.prediction import Prediction
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["RunSummary", "fold_records"]
 
@@ -363,9 +363,9 @@ def _budget(options: RunOptions) -> AbstractContextManager[None]:
 
 
 def _default_load() -> Callable[..., Folds]:
-    import lowmem_fold
+    from ..loading import load
 
-    return lowmem_fold.load
+    return load
 
 
 def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .options import RunOptions
 
 if TYPE_CHECKING:
     from ..predictions.prediction import Prediction
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Folds", "Ladder", "NoRoomError", "Rung"]
 

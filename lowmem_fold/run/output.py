@@ -23,7 +23,7 @@ from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
 
 if TYPE_CHECKING:
     from ..predictions.prediction import Prediction
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["CONFIG", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
 

@@ -11,7 +11,7 @@ from ..system.terminal import say
 from .table import FAILED, OK
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Progress", "SilentProgress", "relative_work", "result_text"]
 

@@ -18,7 +18,7 @@ from ..system.files import replacing
 from ..system.versions import code_digest
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["StemCache"]
 

@@ -17,7 +17,7 @@ from .stem_cache import StemCache
 from .stopping import StopSignals
 
 if TYPE_CHECKING:
-    from ..sequences.sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Stem", "StemPhase"]
 

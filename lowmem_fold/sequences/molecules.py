@@ -47,7 +47,7 @@ def refuse_nucleotides(chains: Sequence[str], name: str) -> None:
     InputError
         Names the record and the chain, and says how to take it as a protein.
     """
-    from .sequences import chain_label
+    from .records import chain_label
 
     for index, chain in enumerate(chains):
         if _looks_like_nucleotides(chain):

@@ -9,7 +9,8 @@ from reprlib import repr as short_repr
 from typing import Any
 
 from ..errors import InputError
-from .sequences import Record, parse_sequence
+from .fasta import parse_sequence
+from .records import Record
 
 __all__ = ["GivenSequence", "Sequences", "check_sequence", "list_sequences", "parse_given"]
 
@@ -102,5 +103,5 @@ def _items(sequences: Any) -> list[Any]:
     except TypeError:
         raise InputError(
             f"sequences are a {kind} ({short_repr(sequences)}): give a list of strings; "
-            "`lowmem_fold.sequences.sequences.read_fasta` reads a file."
+            "`lowmem_fold.sequences.read_fasta` reads a file."
         ) from None

@@ -22,10 +22,8 @@ def installed_version(distribution: str) -> str | None:
 
 
 def package_version() -> str:
-    """Version of lowmem_fold."""
-    from .. import __version__
-
-    return __version__
+    """Version of lowmem_fold; `0+unknown` of a checkout that was not installed."""
+    return installed_version("lowmem-fold") or "0+unknown"
 
 
 @cache

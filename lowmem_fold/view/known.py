@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import InputError
 from ..predictions.prediction import Prediction
 from ..predictions.structures import Structure, read_atoms, read_text, residue_arrays
+from ..sequences.records import chain_label
 from ..sequences.residues import ATOM_ORDER
-from ..sequences.sequences import chain_label
 from ..system.readable import readable
 
 __all__ = ["FileStructure", "Shown", "as_prediction", "has_plddt", "read_prediction", "residue_labels"]

@@ -16,7 +16,7 @@ from lowmem_fold.checkpoints import loader, weight_files
 from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.esmfold.family import ESMFOLD, part_of
+from lowmem_fold.esmfold.modules import ESMFOLD, part_of
 from lowmem_fold.precision import Precision, parse_precision
 from lowmem_fold.quantization.formats import FORMATS
 from lowmem_fold.quantization.registry import quantize, unavailable

@@ -38,7 +38,7 @@ def no_model(monkeypatch):
     def load(*arguments, **keywords):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(lowmem_fold, "load", load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", load)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
             raise RuntimeError("no luck")
 
     folder = FakeFolder(before=before, changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 1
     printed, errors = capsys.readouterr()
     assert "FAILED: RuntimeError: no luck" in printed
@@ -132,13 +132,13 @@ def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
 
 def test_doubt_alone_is_no_failure(monkeypatch, fasta, tmp_path):
     folder = FakeFolder(changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
 
 
 def test_lower_precision_is_told(monkeypatch, fasta, tmp_path, capsys):
     folder = FakeFolder(capacity=105)
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     command = ["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--allow-precision", "int8"]
     assert main(command) == 0
     printed, errors = capsys.readouterr()
@@ -240,7 +240,7 @@ def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
         if record.id == "two":
             os.kill(os.getpid(), getattr(signal, name))
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     out = tmp_path / "out"
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == code
     assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
@@ -257,7 +257,7 @@ def test_folder_that_is_removed_ends_the_run(monkeypatch, fasta, tmp_path, capsy
         if record.id == "two":
             shutil.rmtree(out)
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == 1
     printed, errors = capsys.readouterr()
     assert f"error: {out}: the folder was removed or moved while this run wrote into it" in errors
@@ -309,7 +309,7 @@ def test_lost_config_is_adopted(model, fasta, tmp_path, capsys):
 
 def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, capsys):
     positions = helix(make_records(8)[0]).positions - np.float32(1200)
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(changes={"one": {"positions": positions}}).load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
     printed, errors = capsys.readouterr()
     assert "INCOMPLETE: mmCIF alone, no PDB: a coordinate of -1" in printed

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import lowmem_fold
 from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.fill import fill
@@ -38,7 +37,7 @@ def no_model(monkeypatch):
     def load(*arguments, **keywords):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(lowmem_fold, "load_backbone", load, raising=False)
+    monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", load)
 
 
 @pytest.fixture(autouse=True)
@@ -282,7 +281,7 @@ def test_a_sequence_without_room_is_told(folder, capsys, monkeypatch, verb):
 )
 def test_weights_without_room_are_told(tmp_path, monkeypatch, capsys, verb):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lowmem_fold, "load_backbone", no_room, raising=False)
+    monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", no_room)
     assert call("model", *verb, "--placement", "resident") == 2
     assert "the weights of model have no room on the device" in capsys.readouterr().err
 

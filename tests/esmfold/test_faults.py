@@ -27,7 +27,7 @@ from lowmem_fold.residency import PLACEMENTS
 from lowmem_fold.residency.transport import CpuTransport
 from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
-from lowmem_fold.sequences.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 RECORD = parse_sequence("MKTAYIAKQRQGXWLE", "one")  # an unknown residue among them
 KINDS = (torch.OutOfMemoryError, MemoryError)  # in turns

@@ -13,7 +13,7 @@ from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.checkpoints.checkpoint import Checkpoint
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.esmfold.engine import fold_batch
-from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.esmfold.peaks import FakeESMFold
 from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.esmfold.skeleton import Skeleton

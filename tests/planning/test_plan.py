@@ -11,7 +11,8 @@ from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.inventory import inventory
 from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.esmfold.family import ESMFOLD, FAMILY
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.skeleton import Skeleton
 from lowmem_fold.memory.reserve import reserve_bytes

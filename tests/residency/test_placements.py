@@ -15,7 +15,8 @@ from lowmem_fold.checkpoints.loader import load_model, planned_model
 from lowmem_fold.checkpoints.saving import save_quantized
 from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError
-from lowmem_fold.esmfold.family import ESMFOLD, FAMILY
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.folder import Folder
 from lowmem_fold.loading import load
 from lowmem_fold.planning.facts import _PublishedFiles

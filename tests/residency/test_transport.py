@@ -11,7 +11,7 @@ from torch import Tensor
 from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.checkpoints.loader import Building, load_model
 from lowmem_fold.errors import InputError
-from lowmem_fold.esmfold.family import ESMFOLD
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.loading import load
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.registry import unavailable

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from lowmem_fold.run.batches import longest_tokens, next_window, plan_batches
-from lowmem_fold.sequences.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 
 def records_of(*lengths):

@@ -11,7 +11,7 @@ from lowmem_fold.planning.options import PLACEMENTS
 from lowmem_fold.planning.plan import Planner
 from lowmem_fold.run.budget import smallest_budget_text
 from lowmem_fold.run.options import RunOptions
-from lowmem_fold.sequences.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 RECORD = parse_sequence("A" * 300, "one")
 

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from lowmem_fold.run.progress import Progress, relative_work, result_text
-from lowmem_fold.sequences.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 LINE = {
     "id": "r0",

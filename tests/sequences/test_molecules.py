@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lowmem_fold.errors import InputError
+from lowmem_fold.sequences.fasta import parse_sequence, read_fasta
 from lowmem_fold.sequences.molecules import MIN_NUCLEOTIDES, refuse_nucleotides, refuse_other_molecules
-from lowmem_fold.sequences.sequences import parse_sequence, read_fasta
 
 GENE = "ATGAAAGCTTTACGTGGCCATTAA"
 

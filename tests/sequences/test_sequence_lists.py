@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError
+from lowmem_fold.sequences.fasta import parse_sequence
+from lowmem_fold.sequences.records import Record
 from lowmem_fold.sequences.sequence_lists import check_sequence, list_sequences, parse_given
-from lowmem_fold.sequences.sequences import Record, parse_sequence
 
 TWO = ["MKT", "GSH"]
 

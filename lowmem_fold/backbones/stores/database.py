@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...system.files import open_own, refuse_link
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .head import SCHEMA, Head, Row, embedding_checksum, head_checksum, parse_head
 from .settings import refuse_mixture
 

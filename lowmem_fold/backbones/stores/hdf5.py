@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 

@@ -20,7 +20,7 @@ from typing import Any
 from ...errors import InputError
 from ...system.files import own_folder
 from ...system.lock import FolderLock
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .database import (
     MOST_BYTES,
     Database,

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...system.files import own_folder
 from ...system.lock import FolderLock
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .database import MOST_BYTES, Database, delete_database
 from .file import Contents, DamagedError, EmbeddingFile
 from .head import Row, check_ids, embedding_checksum

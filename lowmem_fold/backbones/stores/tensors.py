@@ -16,7 +16,7 @@ import torch
 
 from ...checkpoints.saving import Entry, write_safetensors
 from ...errors import InputError
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 

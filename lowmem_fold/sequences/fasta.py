@@ -1,9 +1,4 @@
-"""Protein sequences: FASTA in, chains checked, tokens of the model out.
-
-A record is one protein or complex, its chains parted by ``:``. The model sees one string, in which a linker of 25
-glycines stands between two chains and the residue index jumps by 512, as in ``encode_sequence`` of the original
-ESMFold (facebookresearch/esm, esm/esmfold/v1/misc.py).
-"""
+"""Protein sequences: FASTA in, chains checked."""
 
 from __future__ import annotations
 
@@ -14,27 +9,16 @@ import zlib
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from string import ascii_lowercase, ascii_uppercase, digits
 
 from ..errors import InputError
 from .ids import MAX_ID, clean_id
 from .molecules import refuse_nucleotides, refuse_other_molecules
+from .records import Record, chain_label
 
 __all__ = [
-    "CHAIN_BREAK",
-    "CHAIN_LETTERS",
-    "LINKER",
-    "Record",
-    "chain_label",
     "parse_sequence",
     "read_fasta",
 ]
-
-CHAIN_LETTERS = ascii_uppercase + ascii_lowercase + digits
-
-LINKER = "G" * 25
-#: Jump of the residue index between chains: far beyond the window of relative positions, so that the chains are apart.
-CHAIN_BREAK = 512
 
 _MAX_LISTED = 10
 _REPLACED = "UZBOJ"
@@ -42,57 +26,6 @@ _NO_RESIDUE = re.compile(r"[^A-Za-z:]")
 _NO_RESIDUE_NOR_MASK = re.compile(r"[^A-Za-z:*]")
 _CONTROL = re.compile(rb"[\x02-\x08\x0e-\x1f\x7f]")  # not \x01, which parts the joined headers of NCBI's files
 _COMPRESSED = {b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-
-
-@dataclass(frozen=True)
-class Record:
-    """One protein or complex of the input.
-
-    Attributes
-    ----------
-    id : str
-        First word of the header; made safe as a file name on every system unless it was to stay as it is.
-    header : str
-        The header as given, without ``>``.
-    chains : tuple of str
-        Upper case, the 20 amino acids and X; U, Z, B, O, J and ``*`` too where they were to be kept.
-    warnings : tuple of str
-        What was changed on reading, a line a chain.
-    source : str
-        Where it was read: ``"in.fasta, record 3 (line 17)"``.
-    """
-
-    id: str
-    header: str
-    chains: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    source: str = ""
-
-    @property
-    def sequence(self) -> str:
-        """The chains, parted by ``:``."""
-        return ":".join(self.chains)
-
-    @property
-    def length(self) -> int:
-        """Number of residues, without linkers."""
-        return sum(map(len, self.chains))
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of residues that the model sees, linkers included."""
-        return self.length + len(LINKER) * (len(self.chains) - 1)
-
-
-def chain_label(index: int) -> str:
-    """Name of a chain, counted from 0: A to Z, a to z, 0 to 9, as one column of a PDB file allows; then AA, AB, ..."""
-    if index < len(CHAIN_LETTERS):
-        return CHAIN_LETTERS[index]
-    label, number = "", index - len(CHAIN_LETTERS) + 27
-    while number:
-        number, letter = divmod(number - 1, 26)
-        label = ascii_uppercase[letter] + label
-    return label
 
 
 def read_fasta(

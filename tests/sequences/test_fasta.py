@@ -11,7 +11,8 @@ import pytest
 
 from lowmem_fold.errors import InputError
 from lowmem_fold.esmfold.features import tokenize
-from lowmem_fold.sequences.sequences import CHAIN_BREAK, LINKER, Record, chain_label, parse_sequence, read_fasta
+from lowmem_fold.sequences.fasta import parse_sequence, read_fasta
+from lowmem_fold.sequences.records import CHAIN_BREAK, LINKER, Record, chain_label
 
 TWO = b">one first protein\nMKTAYIAK\nQR\n\n>two\nGGSS:AAL\n"
 
