@@ -8,7 +8,7 @@ import pytest
 
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.demo import controls, evaluate
-from lowmem_fold.demo.evaluate import Guess
+from lowmem_fold.demo.guess import Guess
 from lowmem_fold.metrics import chi_angles
 from lowmem_fold.predictions.structures import Structure, read_pdb
 
