@@ -19,11 +19,11 @@ from .checkpoints.checkpoint import Checkpoint, find_checkpoint
 from .checkpoints.inventory import inventory
 from .checkpoints.loader import planned_model
 from .checkpoints.weight_files import WeightFiles
-from .errors import InputError
+from .errors import InputError, WeightsLostError
 from .esmfold.engine import GROUP_RESIDUES, FoldInput, FoldOutput, fold_batch, initial_sequence_states
 from .esmfold.heads import max_aligned_error
 from .esmfold.structure import atom14_positions
-from .memory.budget import parse_memory
+from .memory.budget import format_memory, parse_memory
 from .memory.capacity import usable_bytes
 from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .pair.storage import PairStorage
@@ -101,7 +101,7 @@ def load(
     target = find_device(device)
     checkpoint, asked, resolved = chosen_precision(model, precision, target)
     if placement is not None and placement not in PLACEMENTS:
-        raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
+        raise InputError(f"unknown placement {placement!r}; choose from: {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
     release_memory()  # what a model before this one has left in the allocator's cache is free for this one
     budget = _budget(checkpoint, model, asked, resolved, target, placement, memory, host_memory)
@@ -188,7 +188,8 @@ def description(
 class Folder:
     """A model on its device. Made by `load`.
 
-    Several threads may use it: their folds run one after another.
+    Several threads may use it: their folds run one after another. As the result of a cell, a notebook shows a table of
+    what it is; text shows one line.
     """
 
     def __init__(
@@ -208,6 +209,29 @@ class Folder:
         self._budget = budget
         self._lock = threading.RLock()  # weights are brought for one fold at a time
         self._numbers = count(1)  # of the ids of records that have none
+
+    def __repr__(self) -> str:
+        return printable(f"<Folder {self.checkpoint.name}: {self.precision} on {self.device}, {self.placement}>")
+
+    def _repr_html_(self) -> str:
+        from .view.cell import table_html
+
+        told = {
+            "precision": str(self.precision),
+            "stored as": str(self.precision.resolve(self.device)),
+            "device": str(self.device),
+            "placement": self.placement,
+            **self._weights_told(),
+            "model files": str(self.checkpoint.path),
+        }
+        return table_html(self.checkpoint.name, told)
+
+    def _weights_told(self) -> dict[str, str]:
+        try:
+            total = inventory(self.model)["total"]
+        except WeightsLostError:
+            return {}
+        return {"weights": f"{total['weights']:,}", "size of weights": format_memory(total["bytes"])}
 
     @property
     def model(self) -> EsmForProteinFolding:

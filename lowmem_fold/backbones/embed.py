@@ -48,8 +48,8 @@ def embed(
         Of a batch, padding included. By default as many as are worthwhile and fit the memory; where that runs out,
         fewer, and at last in a smaller placement.
     allow_nucleotide_letters : bool
-        Whether a sequence that looks like DNA or RNA, see `lowmem_fold.sequences.molecules`, is taken as a protein;
-        else it is refused. A record was checked where it was read.
+        Whether a sequence that looks like DNA or RNA, see `lowmem_fold.sequences.molecules`, is taken as a protein; else it is
+        refused. A record was checked where it was read.
     progress : callable, optional
         Called after each batch with the part, 0 to 1, that is done.
 

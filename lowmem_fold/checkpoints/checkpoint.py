@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, ModelError, first_line
+from ..model_names import model_suggestion
 from ..precision import PARTS, Precision, parse_precision
 from .file_digest import file_digest
 from .weight_files import chosen_files, chosen_patterns
@@ -100,7 +101,7 @@ class Checkpoint:
                 raise ValueError(f"schema_version is {about['schema_version']}, not {POLICY_VERSION}")
             return Precision.from_dict(about["precision"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-            raise ModelError(f"{path} is no policy that this version reads ({first_line(error)})") from error
+            raise ModelError(f"{path} is not a policy that this version reads ({first_line(error)})") from error
 
     def asked_precision(
         self, precision: str | Precision | None, narrowed: Callable[[Precision], Precision] = lambda policy: policy
@@ -114,7 +115,7 @@ class Checkpoint:
         asked = narrowed(parse_precision(precision))
         if stored is not None and _stored_form(asked) != _stored_form(stored):
             raise InputError(
-                f"{self.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
+                f"{self.name} is stored as {stored} and cannot be loaded as {asked}; leave the precision out, or load"
                 " its source"
             )
         return asked
@@ -187,7 +188,8 @@ def _from_hub(model: str) -> Path:
             f"{model!r} is neither a folder nor a hub id (such as facebook/esmfold_v1), nor demo"
         ) from None
     except LocalEntryNotFoundError:
-        pass
+        if "/" not in model and (suggestion := model_suggestion(model)):
+            raise ModelError(f"unknown model {model!r}.{suggestion}") from None
     try:
         files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
         weights = chosen_patterns(files)
@@ -200,7 +202,8 @@ def _from_hub(model: str) -> Path:
 
 def _unreachable(model: str, error: Exception) -> str:
     return (
-        f"{model} is not in the hub's cache and could not be fetched ({first_line(error)}).\n"
+        f"{model} is not in the Hugging Face cache of this machine and could not be downloaded ({first_line(error)})."
+        f"{model_suggestion(model)}\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."
     )
@@ -211,7 +214,7 @@ def _check(checkpoint: Checkpoint) -> None:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ModelError(f"{checkpoint.path} holds no config.json: it is no model in Hugging Face layout") from None
+        raise ModelError(f"{checkpoint.path} holds no config.json: it is not a model in Hugging Face layout") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):
@@ -235,7 +238,7 @@ def _check_folding(checkpoint: Checkpoint) -> None:
     config = json.loads(path.read_text())
     if not checkpoint.folds:
         raise ModelError(
-            f"{path}: model_type {config.get('model_type')!r} is no ESMFold (an esm with is_folding_model), which"
+            f"{path}: model_type {config.get('model_type')!r} is not an ESMFold (an esm with is_folding_model), which"
             " folding needs; lowmem-fold embed, fill and score take language models"
         )
     for option in ("bypass_lm", "esm_ablate_sequence", "use_esm_attn_map"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
 from ..errors import InputError, ModelError, first_line
+from ..model_names import model_suggestion
 from ..precision import Precision, parse_precision
 from ..run.options import DEFAULT_MODEL
 from ..system.cache import read_json, write_json
@@ -238,8 +239,8 @@ def _local_checkpoint(model: str) -> Checkpoint | None:
     if model == DEFAULT_MODEL:
         return None
     raise ModelError(
-        f"{model} is not on this machine, and a plan fetches nothing: hf download {model} --local-dir DIR, then --model"
-        f" DIR. {DEFAULT_MODEL} and demo can be planned without."
+        f"{model} is not on this machine, and a plan downloads nothing.{model_suggestion(model)} Get it by: hf download"
+        f" {model} --local-dir DIR, then give --model DIR. {DEFAULT_MODEL} and demo can be planned without."
     )
 
 

@@ -198,7 +198,7 @@ class Planner:
     def plans(self, length: int, *, presets: bool = True) -> Plans:
         """For one record. presets: whether they are weighed beside the precision asked for."""
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise InputError(f"length must be a whole number of residues from 1 on; it is {length!r}")
+            raise InputError(f"length must be a whole number of residues, 1 or more; it is {length!r}")
         others = [name for name in PRESETS if name != self.precision] if presets and not self._source.policy else []
         found = self._weighed(length, [self.precision, *others])
         chosen = next((p for p in found if self._is_asked(p) and p.refusal is None), None)
@@ -283,9 +283,7 @@ class Planner:
         if self._placement:
             return f"{chosen.placement}, as asked for, fits{budget}"
         if self._memory is None:
-            return (
-                f"{chosen.placement} is the fastest placement (no budget was given, and there is no card here to ask)"
-            )
+            return f"{chosen.placement} is the fastest placement (no memory was given, and the device is not here)"
         faster = "".join(f"; {each.placement} {each.refusal}" for each in asked[: asked.index(chosen)])
         return f"{chosen.placement} is the fastest placement that fits{budget}{faster}"
 

@@ -15,7 +15,9 @@ from typing import Any
 from ..checkpoints.checkpoint import Checkpoint
 from ..errors import InputError
 from ..memory.budget import parse_memory
-from ..precision import Precision, parse_precision
+from ..precision import Precision, parse_precision, plain_words
+from ..suggestions import did_you_mean
+from ..system.devices import device_word
 from ..system.versions import package_version
 
 __all__ = [
@@ -36,6 +38,7 @@ FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
 PLACEMENTS = ("resident", "staged", "streamed")
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DEVICES = ("auto", "cpu", "cuda", "cuda:0", "gpu", "mps")
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,18 @@ class RunOptions:
             raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
             raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
+        self._set("device", device_word(self.device))
         if not _DEVICE.fullmatch(self.device):
-            raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}.")
+            raise InputError(
+                f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}."
+                f"{did_you_mean(self.device, _DEVICES)}"
+            )
         if self.precision is not None:
             parse_precision(self.precision)
+            self._set("precision", _plain(self.precision))
         for precision in self.allow_precision:
             parse_precision(precision)
+        self._set("allow_precision", tuple(map(_plain, self.allow_precision)))
         for name in ("memory", "host_memory"):
             _check_memory(name, getattr(self, name))
         if self.placement is not None and self.placement not in PLACEMENTS:
@@ -126,6 +135,10 @@ class RunOptions:
             raise InputError("--stem-cache is empty: name the folder.")
         if not self.model.strip():
             raise InputError("--model is empty: give a hub id, a local folder, or demo.")
+
+    def _set(self, name: str, value: object) -> None:
+        """Put an option in its plain form: words in lower case."""
+        object.__setattr__(self, name, value)
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -205,13 +218,18 @@ def settings_id(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def _plain(precision: Any) -> Any:
+    """A precision's words in lower case; a policy as it is."""
+    return plain_words(precision) if isinstance(precision, str) else precision
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
 def _check_whole(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{_flag(name)} must be a whole number from {least} on; it is {value!r}.")
+        raise InputError(f"{_flag(name)} must be a whole number, {least} or more; it is {value!r}.")
 
 
 def _check_memory(name: str, value: str | int | None) -> None:

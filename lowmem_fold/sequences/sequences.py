@@ -1,6 +1,6 @@
 """Protein sequences: FASTA in, chains checked, tokens of the model out.
 
-A record is one protein or complex, its chains parted by ``:``. The model sees one string, in which a linker of 25
+A record is one protein or complex, its chains separated by ``:``. The model sees one string, in which a linker of 25
 glycines stands between two chains and the residue index jumps by 512, as in ``encode_sequence`` of the original
 ESMFold (facebookresearch/esm, esm/esmfold/v1/misc.py).
 """
@@ -76,7 +76,7 @@ class Record:
 
     @property
     def sequence(self) -> str:
-        """The chains, parted by ``:``."""
+        """The chains, separated by ``:``."""
         return ":".join(self.chains)
 
     @property
@@ -166,8 +166,8 @@ def read_fasta(
         Whether ids become names of files: then they are made safe as such, and differ also where a file system ignores
         case. Else an id is the first word of its header as it is.
     allow_nucleotide_letters : bool
-        Whether a chain that looks like DNA or RNA, see `lowmem_fold.sequences.molecules`, is taken as a protein; else
-        it is refused. What a header calls DNA, RNA or a ligand is refused all the same.
+        Whether a chain that looks like DNA or RNA, see `lowmem_fold.sequences.molecules`, is taken as a protein; else it is
+        refused. What a header calls DNA, RNA or a ligand is refused all the same.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def parse_sequence(
     allow_nucleotide_letters: bool = False,
     name: str | None = None,
 ) -> Record:
-    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
+    """Check one sequence, its chains separated by ``:``; white space and line ends in it are ignored.
 
     keep_unusual, masked, allow_nucleotide_letters: as of `read_fasta`. name: what errors call it, by default its id.
 
@@ -265,7 +265,9 @@ class _Entry:
         more = len(refused.findall(letters)) - 1
         others = f" (and {more} more such character{'s' * (more > 1)})" if more else ""
         at_end = letters[at + 1 : at + 2] in ("", ":")
-        raise InputError(f"{self._name()}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")
+        raise InputError(
+            f"{self._name()}: {place}: {found[0]!r} is not an amino acid{others}. {_cure(found[0], at_end)}"
+        )
 
     def _refuse_empty_chains(self, letters: str) -> None:
         found = re.search("^:|:(?=:)|:$", letters)
@@ -293,7 +295,7 @@ def _cure(character: str, at_end: bool) -> str:
     if character == "*" and at_end:
         return "A '*' at the end is a stop codon of a translation: remove it."
     if character == "*":
-        return "A '*' inside a sequence is a stop codon: check the reading frame, or part the sequence there."
+        return "A '*' inside a sequence is a stop codon: check the reading frame, or split the sequence there."
     if character in "-.~":
         return "This looks like an alignment: give the sequence without its gaps."
     if character.isdigit():

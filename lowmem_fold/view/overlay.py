@@ -62,7 +62,7 @@ def draw_overlay(comparison: Comparison, figure: Figure, theme: Theme) -> None:
 def draw_ribbons(comparison: Comparison, axes: Axes, theme: Theme) -> None:
     """Both ribbons, turned so that the reference lies as in its own picture."""
     turned = orientation(comparison.reference.positions, comparison.reference.atom_mask)
-    # The reference is a little thinner, so that what lies on it hides it.
+    # The reference is a little thinner, so that what is superimposed on it hides it.
     known, moved = ribbon_of(comparison.reference, turned, _THIN), ribbon_of(comparison.moved, turned)
     behind = comparison.reference.length
     moved = moved._replace(residue=moved.residue + behind)
