@@ -37,7 +37,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/lowmem-fold fold -i benchmarks/data/demo.fasta -o out/demo --model demo --overwrite
 	@$(BIN)/python -m lowmem_fold.view.pictures out/demo
-	@echo "Structures (*.pdb, coloured by the B-factor: pLDDT), a picture of each (*.png) and scores (scores.jsonl) are in out/demo/"
+	$(BIN)/lowmem-fold view out/demo
+	@echo "In out/demo/: structures (*.pdb, pLDDT in the B-factor), a picture of each (*.png), scores (scores.csv), and"
+	@echo "a page with all of them, view.html: open it in a browser, or run $(BIN)/lowmem-fold view out/demo --open"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)

@@ -121,7 +121,7 @@ def accuracy_text(measurements: Sequence[Measurement]) -> str:
             accuracy_table(measurements),
             "",
             f"TM-scores run from {scores.min():.2f} to {scores.max():.2f}; {int((scores > 0.5).sum())} of {len(scores)}"
-            " are over 0.5, from where on a fold mostly is the real one.",
+            " are over 0.5, above which a fold is mostly the real one.",
             f"pTM comes out {'low' if off < 0 else 'high'} by {abs(off):.2f} on average.",
             f"Human carbonic anhydrase II (257 residues): TM-score {fold.samples['tm_score'][0]:.2f}, lDDT-CA "
             f"{fold.samples['lddt_ca'][0]:.2f}, mean pLDDT {fold.samples['mean_plddt'][0]:.0f}, "
@@ -174,15 +174,15 @@ def training_table(log: Sequence[dict]) -> str:
 
 
 def readme_text(measurements: Sequence[Measurement]) -> str:
-    """What the front page says of the model."""
+    """Return what README.md says of the model."""
     scores = summary(by_predictor(measurements)["demo"].samples)
     pairs = summary(by_predictor(measurements)["random pairs"].samples)
     return (
         f"The demo model is small: mean TM-score {scores['mean_tm_score']:.2f} and lDDT-CA"
-        f" {scores['mean_lddt_ca']:.2f} on 50 chains that it never saw,\n"
-        f"where random pairs of real chains have {pairs['mean_tm_score']:.2f} and {pairs['mean_lddt_ca']:.2f}. It shows"
-        " that things work; it is no predictor to rely on.\n"
-        "Its card: [lowmem_fold/demo/model/README.md](lowmem_fold/demo/model/README.md)."
+        f" {scores['mean_lddt_ca']:.2f} on 50 chains that it never saw, where random\n"
+        f"pairs of real chains have {pairs['mean_tm_score']:.2f} and {pairs['mean_lddt_ca']:.2f}. Use it to try the"
+        " program, never for conclusions about a protein\n"
+        "([its card](lowmem_fold/demo/model/README.md))."
     )
 
 
@@ -195,8 +195,11 @@ def texts(
     """Each file's sections that are written here."""
     return {
         MODEL_FOLDER / "README.md": {"accuracy": accuracy_text(measurements), "training": training_table(log)},
-        ROOT / "README.md": {"demo model": readme_text(measurements), "precision": precision.text(drifts, loads)},
-        ROOT / "docs" / "precision.md": {"layers": precision.more_text(drifts)},
+        ROOT / "README.md": {"demo model": readme_text(measurements)},
+        ROOT / "docs" / "precision.md": {
+            "precision": precision.text(drifts, loads),
+            "layers": precision.more_text(drifts),
+        },
     }
 
 

@@ -1,18 +1,20 @@
-"""The table of the front page, written from committed records: `python -m benchmarks.front`
+"""Write the tables of measured memory and time from committed records: `python -m benchmarks.front`
 
-Memory and seconds are those of a full-size fold (`results/sweep-stand-in.jsonl`, whose command is in README.md of this
-folder), with stock transformers in the same run; accuracy is the demo model's (`results/precision.jsonl`).
+Five lines go into README.md, at the longest protein that was measured with this code and with stock transformers;
+every record goes into docs/memory.md. Memory and time are those of a fold at full size (`results/sweep-stand-in.jsonl`,
+whose commands are in README.md of this folder). Differences are the demo model's: of fp32 from stock transformers
+(`results/verify-demo.jsonl`), of other precisions from fp32 (`results/precision.jsonl`).
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lowmem_fold.bench.configuration import OURS
 from lowmem_fold.bench.groups import Group, groups
-from lowmem_fold.bench.presets import STOCK
+from lowmem_fold.bench.presets import ARTICLE, CHUNKED, STOCK
 from lowmem_fold.bench.records import Measurement, read_measurements
 
 from . import precision
@@ -20,75 +22,135 @@ from .pages import filled
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "sweep-stand-in.jsonl"
-LENGTH = 128
+VERIFIED = Path(__file__).parent / "results" / "verify-demo.jsonl"
+#: The five lines of README.md: way of folding (`bench.groups.way_of`), and its name there.
+ROWS = {
+    STOCK: "stock transformers, fp32",
+    CHUNKED: "stock transformers, fp32, `chunk_size` 64",
+    f"{OURS} fp32, resident": "**lowmem_fold, fp32**",
+    f"{OURS} fp32, streamed": "**lowmem_fold, fp32**, weights streamed from disk",
+    f"{OURS} int8, resident": "**lowmem_fold, int8**",
+}
 _OTHERS = {
-    STOCK: "stock, fp32",
-    "stock chunk_size 64": "stock, fp32, `chunk_size` 64",
-    "stock fp16 stem": "stock, fp16 stem",
-    "the article's recipe": "stock, `QuantoConfig(int8)`",
+    "stock fp16 stem": "stock transformers, language model in fp16",
+    ARTICLE: "stock transformers, `QuantoConfig(int8)`",
 }
 
 
-def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement]) -> str:
-    """What it was measured on, and the table."""
-    (group,) = groups(sweep)
-    versions = next(iter(group.records.values())).environment["versions"]
-    passes = "1 pass" if group.num_recycles == 0 else f"{group.num_recycles + 1} passes"
+def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement], verified: Sequence[Measurement]) -> str:
+    """Return README.md's table and what it was measured on."""
+    group = _group(sweep)
+    length = compared_length(group)
+    header = (
+        f"| {length:,} residues | memory (RAM) | time, stock = 1 | difference from fp32 (median CA-RMSD, demo model) |"
+    )
+    rows = [_row(group, way, length, _difference(way, drifts, verified)) for way in ROWS]
     about = f"""\
-{group.machine}, torch {versions["torch"]}; {LENGTH} residues, {passes} of the trunk, random weights in the layout of
-`facebook/esmfold_v1`. Peak of the whole process: anonymous memory, loading included, and what is resident while it
-folds; the difference is pages of the mapped weights, which the system takes back when it needs them. Stock:
-transformers {versions["transformers"]}, which maps what the file holds in the dtype asked for. Seconds: one fold on a
-virtual machine that scatters. Accuracy: the demo model on 50 chains that it never saw, beside itself in fp32: median,
-worst."""
-    return f"{about}\n\n{table(group, drifts)}"
+On a CPU ({group.machine}), {_passes(group)} of the trunk, ESMFold v1 at full size with random weights, which take the
+same memory and time as trained ones. Memory is the peak of what the process holds itself
+([docs/memory.md](docs/memory.md)): a fifth of stock's weights stay in the mapped file and do not count, lowmem_fold in
+fp32 holds them all. Difference: fp32 from stock, int8 from fp32."""
+    return "\n".join([header, "|---|---|---|---|", *rows, "", about])
 
 
-def table(group: Group, drifts: Sequence[Measurement]) -> str:
-    """A line for each way of folding that was measured at LENGTH."""
-    found = {m.requested["precision"]: m.samples for m in drifts if m.benchmark == "precision-drift"}
+def compared_length(group: Group) -> int:
+    """Return the most residues for which there are records of this code and of stock in chunks."""
+    ours = {length for way, length in group.records if way.startswith(OURS)}
+    return max(ours & {length for way, length in group.records if way == CHUNKED})
+
+
+def measured_text(sweep: Sequence[Measurement]) -> str:
+    """Return docs/memory.md's table: a line for each record, shorter proteins first, stock before ours."""
+    group = _group(sweep)
+    versions = next(iter(group.records.values())).environment["versions"]
     lines = [
-        "| precision | anonymous, GiB | resident, GiB | seconds | beside stock | CA-RMSD, Å | lDDT-CA | pLDDT |",
-        "|---|---|---|---|---|---|---|---|",
+        f"{group.machine}, torch {versions['torch']}, transformers {versions['transformers']}; {_passes(group)} of the"
+        " trunk; one fold each.",
+        "",
+        "| residues | | memory (RAM) | with mapped weights | seconds | stock = 1 |",
+        "|---|---|---|---|---|---|",
     ]
-    ways = [way for way in group.ways if (way, LENGTH) in group.records]
-    ways.sort(key=lambda way: way.startswith(OURS))
-    return "\n".join([*lines, *(_row(group, way, found) for way in ways)])
+    ways = sorted(group.records, key=lambda key: (key[1], key[0].startswith(OURS)))
+    return "\n".join([*lines, *(_long_row(group, way, length) for way, length in ways)])
 
 
-def _row(group: Group, way: str, drifts: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    record = group.records[way, LENGTH]
-    name = _name(record, way)
+def _group(sweep: Sequence[Measurement]) -> Group:
+    """Return the records that can be compared; the last machine's, where there are several."""
+    return groups(sweep)[-1]
+
+
+def _passes(group: Group) -> str:
+    return "1 pass" if group.num_recycles == 0 else f"{group.num_recycles + 1} passes"
+
+
+def _row(group: Group, way: str, length: int, difference: str) -> str:
+    record = group.records.get((way, length))
+    if record is None:
+        return f"| {ROWS[way]} | | | {difference} |"
     if record.status != "ok":
-        return f"| {name} | {record.status} | | | | | |"
-    peak = max(max(record.samples[key]) for key in ("load_anonymous_peak_bytes", "anonymous_peak_bytes"))
-    resident = max(record.samples["resident_peak_bytes"])
+        return f"| {ROWS[way]} | {_status(record)} | | {difference} |"
+    return f"| {ROWS[way]} | {_gib(_own_bytes(record))} | {_ratio(group, way, length)} | {difference} |"
+
+
+def _long_row(group: Group, way: str, length: int) -> str:
+    record = group.records[way, length]
+    if record.status != "ok":
+        return f"| {length:,} | {_name(record, way)} | {_status(record)} | | | |"
     seconds = statistics.median(record.samples["seconds"])
-    stock = statistics.median(group.values(STOCK, LENGTH, "seconds"))
-    measured = f"| {name} | {peak / 2**30:.2f} | {resident / 2**30:.2f} | {seconds:.1f} | {seconds / stock:.2f} |"
-    if way.startswith(f"{OURS} fp32"):
-        return f"{measured} 0 | 1 | 0 |"
-    samples = drifts.get(record.requested["precision"] or "") if way.startswith(OURS) else None
-    return f"{measured} {_drift(samples) if samples else '| |'} |"
+    mapped = _gib(max(record.samples["resident_peak_bytes"]))
+    cells = f"{_gib(_own_bytes(record))} | {mapped} | {seconds:.1f} | {_ratio(group, way, length)}"
+    return f"| {length:,} | {_name(record, way)} | {cells} |"
 
 
 def _name(record: Measurement, way: str) -> str:
     asked = record.requested
     if asked["code"] != OURS:
-        return _OTHERS.get(way, way)
-    return f"**{asked['precision']}**" + ("" if asked["placement"] == "resident" else f", {asked['placement']}")
+        return ROWS.get(way) or _OTHERS.get(way, way)
+    return f"**lowmem_fold, {asked['precision']}**" + ("" if asked["placement"] == "resident" else ", streamed")
 
 
-def _drift(samples: Mapping[str, Sequence[float]]) -> str:
-    columns = (("ca_rmsd_angstrom", max), ("lddt_ca", min), ("plddt_difference", max))
-    return " | ".join(precision.spread([abs(value) for value in samples[name]], worst) for name, worst in columns)
+def _status(record: Measurement) -> str:
+    return "does not fit" if record.status == "oom" else record.status
+
+
+def _own_bytes(record: Measurement) -> float:
+    return max(max(record.samples[key]) for key in ("load_anonymous_peak_bytes", "anonymous_peak_bytes"))
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _ratio(group: Group, way: str, length: int) -> str:
+    """Return the time over that of stock, or of stock in chunks where stock itself does not fit."""
+    for stock in (STOCK, CHUNKED):
+        if before := group.values(stock, length, "seconds"):
+            return f"{statistics.median(group.values(way, length, 'seconds')) / statistics.median(before):.2f}"
+    return ""
+
+
+def _difference(way: str, drifts: Sequence[Measurement], verified: Sequence[Measurement]) -> str:
+    """Return the median CA-RMSD: of fp32 from stock, of another precision from fp32."""
+    if not way.startswith(OURS):
+        return ""
+    asked = way.removeprefix(f"{OURS} ").partition(",")[0]
+    if asked == "fp32":
+        found = [m.samples["recycled_ca_rmsd_angstrom"] for m in verified if m.requested["precision"] == asked]
+    else:
+        drifted = (m for m in drifts if m.benchmark == "precision-drift")
+        found = [m.samples["ca_rmsd_angstrom"] for m in drifted if m.requested["precision"] == asked]
+    return f"{statistics.median(found[-1]):.2f} Å" if found else ""
 
 
 def write() -> None:
-    """Write the front page's section."""
-    page = ROOT / "README.md"
-    section = text(read_measurements(RESULTS), read_measurements(precision.RESULTS))
-    page.write_text(filled(page.read_text(), {"table": section}))
+    """Write the sections of both pages."""
+    sweep, drifts, verified = (read_measurements(path) for path in (RESULTS, precision.RESULTS, VERIFIED))
+    sections = {
+        ROOT / "README.md": {"table": text(sweep, drifts, verified)},
+        ROOT / "docs" / "memory.md": {"measured": measured_text(sweep)},
+    }
+    for page, filling in sections.items():
+        page.write_text(filled(page.read_text(), filling))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What the planner says of ESMFold v1, and how near that is: `python -m benchmarks.planning`.
 
 Works out the longest protein for each card, and the peaks that `plots.memory` draws; measures with the allocator of a
-CPU what was planned for it (`results/planning.jsonl`). From these records it writes a section of README.md and
-the picture. With `--write` it only writes. Neither weights nor a GPU are needed.
+CPU what was planned for it (`results/planning.jsonl`). From these records it writes a section of docs/memory.md
+and the picture. With `--write` it only writes. Neither weights nor a GPU are needed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from plots import memory
 from .pages import filled
 
 ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "memory.md"
 RESULTS = Path(__file__).parent / "results" / "planning.jsonl"
 STOCK = "transformers EsmForProteinFolding"
 STOCK_ON_A_T4 = ("fp16", "chunk_size 64")
@@ -110,11 +111,11 @@ def record(measurements: Iterable[Measurement]) -> None:
 
 
 def text(measurements: Sequence[Measurement]) -> str:
-    """What README.md says of cards."""
+    """Return what docs/memory.md says of cards."""
     found = [m for m in measurements if m.benchmark == "planning-cards"]
     sizes = [size // 10**9 for size in found[0].samples["card_bytes"]]
     lines = [
-        "| residues that fit a card of | " + " | ".join(f"{size} GB" for size in sizes) + " |",
+        "| longest protein, in residues, on a card of | " + " | ".join(f"{size} GB" for size in sizes) + " |",
         "|---" * (len(sizes) + 1) + "|",
         *(_row(precision, found) for precision in cards.PRECISIONS),
         *(_stock_row(measurement) for measurement in found if measurement.requested["code"] == STOCK),
@@ -131,12 +132,12 @@ def text(measurements: Sequence[Measurement]) -> str:
         " torch's allocator"
     )
     notes = [
-        "Two numbers: with all weights on the card, and with streamed ones; `-` is what does not fit at any length.",
-        "Planned, not measured on such cards: the peak of all tensors has to fit, and besides it, by assumption,",
-        f"{beside}.",
-        "Stock transformers is weighed by the same ruler, with the same reserve: users of a free 16 GB T4 report that",
-        f"it ends near 900 residues, and {on_a_t4} are planned. On a CPU the planned peak of the activations of",
-        f"resident models is within {max(errors):.1%} of what the allocator tells ({len(errors)} configurations).",
+        "Two numbers: with all weights on the card, and with streamed weights; `-` means that no length fits.",
+        "Planned without allocating memory, not measured on such cards: the peak of all tensors must fit, and, by",
+        f"assumption, {beside}.",
+        "Stock transformers is planned in the same way, with the same reserve: users of a free 16 GB T4 report that",
+        f"it ends near 900 residues, and the plan says {on_a_t4}. On a CPU the planned peak of the activations of",
+        f"resident models is within {max(errors):.1%} of what the allocator reports ({len(errors)} configurations).",
     ]
     return "\n".join([*lines, "", *notes])
 
@@ -172,8 +173,7 @@ def _residues(count: float) -> str:
 def write() -> None:
     """Write all that is drawn from the records."""
     measurements = read_measurements(RESULTS)
-    page = ROOT / "README.md"
-    page.write_text(filled(page.read_text(), {"cards": text(measurements)}))
+    PAGE.write_text(filled(PAGE.read_text(), {"cards": text(measurements)}))
     memory.write()
 
 

@@ -1,8 +1,8 @@
-"""What each precision costs: bits and bytes of the weights, and the drift from fp32 on the 50 held-out chains.
+"""Measure what each precision costs: sizes of the weights, and differences from fp32 on the 50 held-out chains.
 
 The demo model folds them at every preset and pair-state option, each chain paired with itself in fp32; then with one
 kind of layer at a time stored as int8, which says what costs what. `python -m benchmarks.demo` runs it and records it.
-Beside that stands what the weights of ESMFold v1 take, from the records of `benchmarks.loading` on the stand-in.
+With it goes what the weights of ESMFold v1 take, from the records of `benchmarks.loading` on full-size random weights.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ PRECISIONS = (
     "int8,pair=bf16",
 )
 LAYERS = {
-    "stem, attention": "esm.encoder.layer.*.attention.*",
-    "stem, feed-forward": "esm.encoder.layer.*.dense,exclude=*.attention.*",
-    "stem, all": "esm.*",
-    "trunk, entry": "esm_s_mlp.*",
+    "language model, attention": "esm.encoder.layer.*.attention.*",
+    "language model, feed-forward": "esm.encoder.layer.*.dense,exclude=*.attention.*",
+    "language model, all": "esm.*",
+    "trunk, input": "esm_s_mlp.*",
     "trunk, attention": "trunk.blocks.*.seq_attention.*",
     "trunk, feed-forward": "trunk.blocks.*.mlp_seq.*",
 }
 
 
 def measure() -> Iterator[Measurement]:
-    """All of it, with the back ends that are installed; fp32 beside the experiment comes first."""
+    """Measure all of it with the back ends that are installed; fp32 compared with the experiment comes first."""
     cpu, structures = torch.device("cpu"), read_pdb_folder(DATA)
     reference, found = folded("fp32", structures)
     yield found
@@ -93,16 +93,16 @@ def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
 
 
 def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
-    """The table of bytes and drift, with what it was measured on."""
+    """Return the table of sizes and differences, with what it was measured on."""
     drifts = [m for m in measurements if m.benchmark == "precision-drift"]
     environment = drifts[0].environment
     on = f"CPU: {environment['cpu']['model']}, torch {environment['versions']['torch']}"
     excess = [m.samples["peak_anonymous_bytes"][0] - m.samples["weight_bytes"][0] for m in loads]
     return "\n".join(
         [
-            "Drift: the demo model on 50 chains that it never saw, each beside itself in fp32: median, worst",
-            f"({on}); pLDDT runs from 0 to 100.",
-            "Bytes: random weights in the published layout of ESMFold v1; loading them never held more than "
+            "Differences: the demo model on 50 chains that it never saw, each compared with its own fold in fp32:",
+            f"median, worst ({on}); pLDDT runs from 0 to 100.",
+            "Sizes: random weights in the layout of ESMFold v1; loading them never took more than "
             f"{max(excess) / 2**30:.2f} GiB above the result",
             "(`python -m benchmarks.stand_in FOLDER`, `python -m benchmarks.loading FOLDER`, "
             "`benchmarks/results/loading.jsonl`).",
@@ -113,15 +113,15 @@ def text(measurements: Sequence[Measurement], loads: Sequence[Measurement]) -> s
 
 
 def more_text(measurements: Sequence[Measurement]) -> str:
-    """Which layers cost the drift of int8, and every precision beside the experiment."""
+    """Return which layers the difference of int8 comes from, and every precision compared with the experiment."""
     return "\n".join(
         [
-            "Which layers cost it, one kind at a time stored as int8:",
+            "Which layers the difference comes from, with one kind at a time stored as int8:",
             "",
             layers_table(measurements),
             "",
-            "Each beside the experiment: median, and where it lies with 95 % confidence (bootstrap over the chains).",
-            "Contacts: CB (CA where there is none) less than 8 A apart, 6 or more residues apart in sequence; F1 is",
+            "Each compared with the experiment: median, and its 95 % confidence interval (bootstrap over the chains).",
+            "Contacts: CB (CA where there is none) less than 8 Å apart, 6 or more residues apart in sequence; F1 is",
             "the harmonic mean of precision and recall (`lowmem_fold/metrics/contacts.py`).",
             "",
             experiment_table(measurements),
@@ -130,11 +130,11 @@ def more_text(measurements: Sequence[Measurement]) -> str:
 
 
 def table(drifts: Sequence[Measurement], loads: Sequence[Measurement]) -> str:
-    """A line for each precision: what ESMFold v1's weights take, and the median and worst drift."""
+    """Return a line for each precision: what ESMFold v1's weights take, and the median and worst difference."""
     weights = {m.requested["precision"]: m.resolved["weights"] for m in loads}
     lines = [
-        "| precision | weights, GiB: all | stem | sequence track | rest | bits per weight "
-        "| CA-RMSD, A | TM-score | lDDT-CA | pLDDT, points |",
+        "| precision | weights, GiB: all | language model | sequence track | rest | bits per weight "
+        "| CA-RMSD, Å | TM-score | lDDT-CA | pLDDT, points |",
         "|---|---|---|---|---|---|---|---|---|---|",
         f"| fp32 | {_sizes(weights['fp32'])} | 0, 0 | 1, 1 | 1, 1 | 0, 0 |",
     ]
@@ -169,9 +169,9 @@ def spread(values: Sequence[float] | np.ndarray, worst: type[max] | type[min]) -
 
 
 def layers_table(measurements: Sequence[Measurement]) -> str:
-    """A line for each kind of layer that alone is stored as int8."""
+    """Return a line for each kind of layer that alone is stored as int8."""
     names = {only(glob): name for name, glob in LAYERS.items()}
-    lines = ["| stored as int8 | CA-RMSD, A | TM-score | lDDT-CA | pLDDT, points |", "|---|---|---|---|---|"]
+    lines = ["| stored as int8 | CA-RMSD, Å | TM-score | lDDT-CA | pLDDT, points |", "|---|---|---|---|---|"]
     lines += [
         f"| {names[m.requested['precision']]} | {_drifts(m.samples)} |"
         for m in measurements
@@ -185,7 +185,7 @@ def only(glob: str) -> str:
 
 
 def experiment_table(measurements: Sequence[Measurement]) -> str:
-    """A line for fp32 and each precision: how near it comes to the known structures."""
+    """Return a line for fp32 and each precision: how near it comes to the known structures."""
     titles = {
         "tm_score": "TM-score",
         "lddt_ca": "lDDT-CA",

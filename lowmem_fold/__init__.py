@@ -1,4 +1,4 @@
-"""Protein structure prediction on the hardware that people have.
+"""Fold proteins with ESMFold on the hardware you have: the same structures from a fraction of the memory.
 
 >>> import lowmem_fold as lf
 >>> folder = lf.load("demo")

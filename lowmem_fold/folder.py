@@ -18,11 +18,13 @@ from torch import nn
 
 from .checkpoints.checkpoint import Checkpoint
 from .checkpoints.description import description
+from .checkpoints.inventory import inventory
 from .checkpoints.loader import planned_model
 from .checkpoints.weight_files import WeightFiles
 from .errors import InputError
 from .families.interface import FoldingFamily
 from .families.registry import find_folding_model
+from .memory.budget import format_memory
 from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .planning.budget import AMPLE_BYTES, Budget
 from .precision import Precision
@@ -33,6 +35,7 @@ from .sequences.ids import check_id
 from .sequences.packing import packed
 from .sequences.records import Record
 from .sequences.sequence_lists import GivenSequence, Sequences, check_sequence, list_sequences, parse_given
+from .system.html import table_html
 from .system.terminal import printable
 
 __all__ = ["Folder"]
@@ -45,7 +48,8 @@ _log = logging.getLogger(__name__)
 class Folder:
     """A model on its device. Made by `load`.
 
-    Several threads may use it: their folds run one after another.
+    Several threads may use it: their folds run one after another. As the result of a cell, a notebook shows a table of
+    what it is; text shows one line.
     """
 
     def __init__(
@@ -68,6 +72,26 @@ class Folder:
         self._budget = budget
         self._lock = threading.RLock()  # weights are brought for one fold at a time
         self._numbers = count(1)  # of the ids of records that have none
+
+    def __repr__(self) -> str:
+        return printable(f"<Folder {self.checkpoint.name}: {self.precision} on {self.device}, {self.placement}>")
+
+    def _repr_html_(self) -> str:
+        told = {
+            "precision": str(self.precision),
+            "stored as": str(self.precision.resolve(self.device)),
+            "device": str(self.device),
+            "placement": self.placement,
+            **self._weights_told(),
+            "model files": str(self.checkpoint.path),
+        }
+        return table_html(self.checkpoint.name, told)
+
+    def _weights_told(self) -> dict[str, str]:
+        if self._weights.is_lost:
+            return {}
+        total = inventory(self.model)["total"]
+        return {"weights": f"{total['weights']:,}", "size of weights": format_memory(total["bytes"])}
 
     @property
     def model(self) -> Any:

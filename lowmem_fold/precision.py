@@ -29,11 +29,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+from .system.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "stem_alone"]
+__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "plain_words", "stem_alone"]
 
 PARTS = {
     "stem": "the ESM-2 language model",
@@ -45,6 +46,13 @@ WEIGHTS = ("fp32", "fp16", "bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf
 FLOATS = ("fp32", "fp16", "bf16")
 STATES = {"pair": "the pair state", "operand": "the operand of triangle multiplication"}
 
+#: Longer names of parts and states, for readers.
+_ALIASES = {
+    "language-model": "stem",
+    "sequence-track": "trunk",
+    "pair-state": "pair",
+    "triangle-operand": "operand",
+}
 _DEFAULTS = {"pair": "fp32", "operand": None}
 
 
@@ -144,7 +152,7 @@ class Precision:
         for name, value in values.items():
             globs = name in ("include", "exclude")
             if globs and not isinstance(value, list | tuple):
-                raise ValueError(f"{name} is no list")
+                raise ValueError(f"{name} is not a list")
             made[name] = Part(**value) if isinstance(value, Mapping) else tuple(value) if globs else value
         return _checked(cls(**made), repr(dict(values)))
 
@@ -229,7 +237,7 @@ def stem_alone(policy: Precision, elsewhere: Collection[str] = ()) -> Precision:
 
 
 def parse_precision(text: str | Precision) -> Precision:
-    """The policy of a preset's name, or spelled out: `stem=int8,trunk=fp32,pair=bf16`.
+    """The policy of a preset's name, or spelled out: `stem=int8,trunk=fp32,pair=bf16`. In any case, but for globs.
 
     A preset may come first (`int8,pair=bf16`). `stem=int8/bf16` says what to compute in as well.
     `exclude=esm.encoder.layer.0.*` leaves modules in float32, `include=` all others; both may be given several times.
@@ -241,7 +249,7 @@ def parse_precision(text: str | Precision) -> Precision:
     """
     if isinstance(text, Precision):
         return text
-    words = [word.strip() for word in text.split(",")]
+    words = plain_words(text).split(",")
     policy = PRESETS["fp32"]
     if words and words[0] in PRESETS:
         policy, words = PRESETS[words[0]], words[1:]
@@ -250,12 +258,22 @@ def parse_precision(text: str | Precision) -> Precision:
     return _checked(policy, text)
 
 
+def plain_words(text: str) -> str:
+    """Return a precision's text in lower case and without spaces, but for its globs."""
+    return ",".join(map(_plain_word, text.split(",")))
+
+
+def _plain_word(word: str) -> str:
+    name, equals, value = word.strip().partition("=")
+    name = name.strip().lower()
+    value = value.strip() if name in ("include", "exclude") else value.strip().lower()
+    return f"{_ALIASES.get(name, name) if equals else name}{equals}{value}"
+
+
 def _with_word(policy: Precision, word: str, text: str) -> Precision:
     name, equals, value = word.partition("=")
     if not equals:
-        raise InputError(
-            f"precision {text!r}: {word!r} is no preset ({', '.join(PRESETS)}; it comes first) and no PART=FORMAT"
-        )
+        raise InputError(_unknown_precision(word, text))
     if name in PARTS:
         weights, slash, compute = value.partition("/")
         return _changed(policy, **{name: Part(weights, compute if slash else None)})
@@ -263,7 +281,17 @@ def _with_word(policy: Precision, word: str, text: str) -> Precision:
         return _changed(policy, **{name: value})
     if name in ("include", "exclude"):
         return _changed(policy, **{name: (*getattr(policy, name), value)})
-    raise InputError(f"precision {text!r}: {name!r} is none of {', '.join([*PARTS, *STATES, 'include', 'exclude'])}")
+    names = [*PARTS, *STATES, *_ALIASES, "include", "exclude"]
+    raise InputError(
+        f"precision {text!r}: unknown part {name!r}; choose from: {', '.join(names)}.{did_you_mean(name, names)}"
+    )
+
+
+def _unknown_precision(word: str, text: str) -> str:
+    if word in PRESETS:
+        return f"precision {text!r}: {word!r} has to come first, then PART=FORMAT, such as {word},pair-state=fp16"
+    where = "" if word == plain_words(text) else f" in {text!r}"
+    return f"unknown precision {word!r}{where}; choose from: {', '.join(PRESETS)}.{did_you_mean(word, PRESETS)}"
 
 
 def _changed(policy: Precision, **values: Any) -> Precision:

@@ -1,4 +1,4 @@
-"""Drift from fp32 against bits per weight, from the `precision-drift` and `loading` records."""
+"""How near a structure is to that in fp32, by length and precision: `precision-drift` and `demo-accuracy` records."""
 
 from __future__ import annotations
 
@@ -8,88 +8,107 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowmem_fold.bench.accuracy import Summary, summary
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.system.style import Theme, plain_numbers
+from lowmem_fold.system.style import Theme
 
+from .precisions import COLORS, WORDS
 from .style import write as write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PICTURE", "QUANTITIES", "Point", "draw", "points", "read", "write"]
+__all__ = ["BY_LENGTH", "PICTURE", "QUANTITY", "RESULTS", "Drift", "draw", "drifts", "read", "write"]
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 PICTURE = Path(__file__).parent / "accuracy.png"
-QUANTITIES = {"ca_rmsd_angstrom": "CA-RMSD to fp32, Å", "lddt_ca": "lDDT-CA to fp32, 0 to 1"}
-#: Colour, mark, and the shift in points that keeps equal numbers of bits apart.
-STYLES = {
-    "fp16": ("grey", "o", 0),
-    "bf16": ("grey", "s", 0),
-    "int8": ("blue", "o", -9),
-    "float8": ("blue", "s", 9),
-    "bnb-int8": ("orange", "D", 0),
-    "int4": ("blue", "^", -5),
-    "bnb-nf4": ("orange", "v", 5),
-}
+QUANTITY = "lddt_ca"
+#: What is drawn against length: mark.
+BY_LENGTH = {"fp16": "s", "int8": "D", "int4": "^"}
+_NOTE = (
+    "lDDT-CA compares the distances of CA atoms; 1 is the same structure. fp16 is 1: the demo's language model is"
+    " stored so.\nThe demo model is small and unsure, which shows more of a precision than a large model should; the"
+    " published weights have not been measured."
+)
 
 
-class Point(NamedTuple):
-    """A preset: bits of a weight, all parts of ESMFold v1, and the drift by the names of QUANTITIES."""
+class Drift(NamedTuple):
+    """A precision: by chain its residues and its lDDT-CA to the same chain in fp32, and these in short."""
 
     precision: str
-    bits_per_weight: float
-    drift: dict[str, Summary]
+    lengths: list[int]
+    values: list[float]
+    summary: Summary
 
 
 def read() -> list[Measurement]:
-    return [m for name in ("loading", "precision") for m in read_measurements(RESULTS / f"{name}.jsonl")]
+    return [m for name in ("demo", "precision") for m in read_measurements(RESULTS / f"{name}.jsonl")]
 
 
-def points(measurements: Sequence[Measurement]) -> list[Point]:
-    """Of the presets that differ from fp32 in their weights."""
-    bits = {
-        m.requested["precision"]: m.resolved["weights"]["total"]["bits_per_weight"]
+def drifts(measurements: Sequence[Measurement]) -> list[Drift]:
+    """Of the precisions that have words, in their order; the lengths are those of the same chains in other records.
+
+    Raises
+    ------
+    KeyError
+        A chain's length is not known.
+    """
+    lengths = {
+        chain: length
         for m in measurements
-        if m.benchmark == "loading"
+        if m.benchmark == "demo-accuracy" and m.requested["predictor"] == "demo"
+        for chain, length in zip(m.resolved["chains"], m.resolved["lengths"], strict=True)
     }
-    return [
-        Point(name, bits[name], {quantity: summary(quantity, m.samples[quantity]) for quantity in QUANTITIES})
+    found = {
+        m.requested["precision"]: Drift(
+            m.requested["precision"],
+            [lengths[chain] for chain in m.resolved["chains"]],
+            list(m.samples[QUANTITY]),
+            summary(QUANTITY, m.samples[QUANTITY]),
+        )
         for m in measurements
-        if m.benchmark == "precision-drift" and (name := m.requested["precision"]) in bits
-    ]
+        if m.benchmark == "precision-drift"
+    }
+    return [found[precision] for precision in WORDS if precision in found]
 
 
-def draw(found: Sequence[Point], figure: Figure, theme: Theme) -> None:
-    """A panel for each quantity."""
-    figure.set_size_inches(7.6, 4.2)
-    panels = figure.subplots(1, len(QUANTITIES))
-    for axes, (quantity, label) in zip(panels, QUANTITIES.items(), strict=True):
-        for point in found:
-            _draw_point(axes, theme, point, quantity)
-        axes.set(xscale="log", xlim=(3.6, 26), xticks=[4, 8, 16], title=label)
-        plain_numbers(axes.xaxis)
-        tops = [point.drift[quantity].interval[1] for point in found]
-        axes.set_ylim(-0.02 * max(tops), 1.1 * max(tops))
-    panels[1].set_ylim(0.5, 1.02)
-    figure.supxlabel("bits per weight of ESMFold v1, all parts (equal ones are drawn side by side)", fontsize=10)
-    panels[1].legend(loc="lower right")
-    title = "Drift of the demo model from itself in fp32: median of 50 chains and its 95 % interval"
-    figure.suptitle(title, x=0.01, ha="left")
+def draw(found: Sequence[Drift], figure: Figure, theme: Theme) -> None:
+    """By length on the left, every precision on the right."""
+    figure.set_size_inches(9.4, 4.6)
+    left, right = figure.subplots(1, 2)
+    for drift in found:
+        if drift.precision in BY_LENGTH:
+            style = {"color": theme.colors[COLORS[drift.precision]], "marker": BY_LENGTH[drift.precision]}
+            label = WORDS[drift.precision]
+            left.plot(drift.lengths, drift.values, linestyle="none", alpha=0.75, label=label, **style)
+    left.set(xlabel="residues", ylabel="lDDT-CA to the structure in fp32", title="each chain, against its length")
+    left.legend(loc="lower left", fontsize=8)
+    _draw_all(right, found, theme)
+    bottom = min(min(drift.values) for drift in found)
+    left.set_ylim(bottom - 0.22, 1.02)
+    chains = len(found[0].values)
+    title = f"Accuracy against length by precision: the demo model on {chains} chains that it never saw"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    figure.supxlabel(_NOTE, x=0.01, ha="left", fontsize=8, color=theme.muted)
 
 
-def _draw_point(axes: Axes, theme: Theme, point: Point, quantity: str) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
-    color, mark, shift = STYLES[point.precision]
-    drift = point.drift[quantity]
-    low, high = (abs(drift.median - end) for end in drift.interval)
-    moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.get_figure().dpi_scale_trans)
-    style = {"color": theme.colors[color], "marker": mark, "markersize": 6, "capsize": 2.5, "linestyle": "none"}
-    axes.errorbar(
-        [point.bits_per_weight], [drift.median], yerr=[[low], [high]], transform=moved, label=point.precision, **style
-    )
+def _draw_all(axes: Axes, found: Sequence[Drift], theme: Theme) -> None:
+    """Median and its interval."""
+    for place, drift in enumerate(found):
+        middle, (low, high) = drift.summary.median, drift.summary.interval
+        color = theme.colors[COLORS.get(drift.precision, "blue")]
+        off = [[middle - low], [high - middle]]
+        axes.errorbar([middle], [place], xerr=off, fmt="o", color=color, markersize=6, capsize=3)
+        axes.annotate(
+            f"{middle:.3f}", (low, place), xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
+        )
+    axes.set_yticks(range(len(found)), [WORDS[drift.precision] for drift in found])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    lowest = min(drift.summary.interval[0] for drift in found)
+    axes.set(xlabel="lDDT-CA to the structure in fp32", title="median and its 95 % interval")
+    axes.set_xlim(lowest - 0.25 * (1.01 - lowest), 1.01)
 
 
 def write() -> None:
     """Draw the committed records."""
-    write_picture(PICTURE, draw, points(read()))
+    write_picture(PICTURE, draw, drifts(read()))

@@ -22,10 +22,10 @@ PICTURE = Path(__file__).parent / "activations.png"
 
 Curve = tuple[str, list[int], list[float]]
 STYLES = {
-    "lowmem_fold": ("blue", "-", "lowmem_fold"),
-    "64": ("orange", "-", "transformers, chunk_size 64"),
-    "128": ("orange", "--", "transformers, chunk_size 128"),
-    "None": ("grey", ":", "transformers, unchunked"),
+    "lowmem_fold": ("blue", "o-", "lowmem_fold"),
+    "64": ("orange", "s-", "stock ESMFold (transformers), chunk_size 64"),
+    "128": ("earth", "^--", "stock ESMFold (transformers), chunk_size 128"),
+    "None": ("grey", "D:", "stock ESMFold (transformers), unchunked"),
 }
 
 
@@ -44,11 +44,11 @@ def draw(found: Sequence[Curve], figure: Figure, theme: Theme) -> None:
     """Both axes logarithmic."""
     figure.set_size_inches(7.6, 4.4)
     axes = figure.subplots()
-    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB above the weights")
+    axes.set(xscale="log", yscale="log", xlabel="residues", ylabel="GiB beyond the weights")
     for key, lengths, peaks in found:
         color, line, label = STYLES[key]
-        axes.plot(lengths, peaks, line, color=theme.colors[color], marker="o", linewidth=2, label=label)
-    axes.set_title("Peak activation memory of ESMFold v1, float32, beside stock transformers")
+        axes.plot(lengths, peaks, line, color=theme.colors[color], markersize=5, linewidth=2, label=label)
+    axes.set_title("Activation memory against length: ESMFold v1 in float32, without its weights")
     axes.set_xticks(found[0][1])
     axes.set_yticks([0.1, 1, 10, 100, 1000])
     for axis in (axes.xaxis, axes.yaxis):

@@ -1,12 +1,32 @@
-"""Draw every picture from committed records: `python -m plots.make`."""
+"""Draw every picture from committed records: `python -m plots.make`.
+
+The picture of the result page, which needs a browser, only where the run that it shows has changed: `plots/page.py`.
+"""
 
 from __future__ import annotations
 
-from . import accuracy, activations, memory, plddt, ratio, seconds, streaming, structure, sweeps, training
+from . import (
+    accuracy,
+    activations,
+    longest,
+    memory,
+    page,
+    ratio,
+    seconds,
+    sizes,
+    streaming,
+    structure,
+    sweeps,
+    times,
+    training,
+)
 
 __all__ = ["PICTURES", "main"]
 
-PICTURES = (memory, activations, ratio, accuracy, plddt, seconds, streaming, training, structure)
+PICTURES = (
+    *(longest, accuracy, memory, times, sizes),
+    *(activations, ratio, streaming, seconds, structure, training),
+)
 
 
 def main() -> None:
@@ -14,6 +34,12 @@ def main() -> None:
         module.write()
         print(module.PICTURE)
     sweeps.write()
+    if not page.is_current():
+        try:
+            page.write()
+        except FileNotFoundError as error:
+            raise SystemExit(f"{page.PICTURE}: not taken anew, all others are drawn: {error}") from None
+        print(page.PICTURE)
 
 
 if __name__ == "__main__":

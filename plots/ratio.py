@@ -1,4 +1,4 @@
-"""Memory and time beside stock transformers against length, from the `engine-memory` and `engine-speed` records."""
+"""Memory and time compared with stock against length, from the `engine-memory` and `engine-speed` records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ __all__ = ["PICTURE", "RESULTS", "Ratios", "draw", "ratios", "write"]
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "engine.jsonl"
 PICTURE = Path(__file__).parent / "ratio.png"
-_MEMORY = {"64": ("blue", "o-", "of stock with chunk_size 64"), "None": ("sky", "s--", "of stock, unchunked")}
+_MEMORY = {
+    "64": ("blue", "o-", "compared with stock, chunk_size 64"),
+    "None": ("sky", "s--", "compared with stock, unchunked"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def draw(found: Ratios, figure: Figure, theme: Theme) -> None:
         values = [found.memory[chunk][n] for n in lengths]
         left.plot(lengths, values, line, color=theme.colors[color], linewidth=2, label=label)
     lengths, values = sorted(found.seconds), [found.seconds[n] for n in sorted(found.seconds)]
-    right.plot(lengths, values, "o-", color=theme.colors["blue"], linewidth=2, label="of stock with chunk_size 64")
+    right.plot(
+        lengths, values, "o-", color=theme.colors["blue"], linewidth=2, label="compared with stock, chunk_size 64"
+    )
     for n, value in zip(lengths, values, strict=True):
         right.annotate(f"{value:.2f}", (n, value), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9)
     for axes, title in ((left, "peak activation memory"), (right, "seconds of a trunk pass, CPU")):
@@ -71,7 +76,7 @@ def draw(found: Ratios, figure: Figure, theme: Theme) -> None:
     left.set_xticks(sorted(found.memory["64"]))
     right.set(xticks=lengths, xlim=(110, 450))
     left.set_ylabel("lowmem_fold / stock transformers")
-    figure.suptitle("ESMFold v1 in float32: lowmem_fold's share of what stock transformers takes", x=0.01, ha="left")
+    figure.suptitle("Compared with stock ESMFold (transformers): ESMFold v1 in float32", x=0.01, ha="left")
 
 
 def write() -> None:

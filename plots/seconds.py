@@ -1,4 +1,4 @@
-"""Predicted beside measured seconds of a fold, from the `seconds` records."""
+"""Predicted seconds of a fold compared with measured ones, from the `seconds` records."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "seconds.jso
 PICTURE = Path(__file__).parent / "seconds.png"
 STYLES = {
     ("demo", "fp32"): ("orange", "s", "demo model, whole folds"),
-    ("esmfold_v1, random weights", "fp32"): ("blue", "o", "ESMFold v1, from its parts"),
-    ("esmfold_v1, random weights", "int8"): ("green", "D", "ESMFold v1 in int8, from its parts"),
+    ("esmfold_v1, random weights", "fp32"): ("blue", "o", "ESMFold v1, random weights: the sum of its timed steps"),
+    ("esmfold_v1, random weights", "int8"): ("green", "D", "the same in int8"),
 }
 
 
@@ -56,12 +56,12 @@ def draw(found: Sequence[Point], figure: Figure, theme: Theme) -> None:
         for point in of_kind:
             side = {"xytext": (-8, 0), "ha": "right"} if kind[0] == "demo" else {"xytext": (8, 6), "ha": "left"}
             place = {**side, "va": "center", "textcoords": "offset points", "fontsize": 9}
-            axes.annotate(f"L={point.length}", _place(point), color=theme.muted, **place)
+            axes.annotate(f"{point.length}", _place(point), color=theme.muted, **place)
         places = zip(*map(_place, of_kind), strict=True)
         axes.plot(*places, mark, color=theme.colors[color], markersize=6, linestyle="none", label=label)
     axes.set(xscale="log", xlim=(0.02, 3000), ylim=(0.7, 1.3), xlabel="measured seconds of a fold")
     axes.set_ylabel("predicted / measured seconds")
-    axes.set_title("Predicted beside measured seconds of a fold with 3 recycles, CPU of two cores")
+    axes.set_title("Predicted seconds of a fold compared with measured ones (numbers: residues), a CPU of two cores")
     plain_numbers(axes.xaxis)
     axes.legend(loc="lower right")
 

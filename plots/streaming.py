@@ -22,9 +22,11 @@ PICTURE = Path(__file__).parent / "streaming.png"
 STYLES = {
     "streamed": ("blue", "lowmem_fold, weights streamed from the file"),
     "resident": ("sky", "lowmem_fold, weights in memory"),
-    "stock": ("orange", "transformers, chunk_size 64"),
+    "stock": ("orange", "stock ESMFold (transformers), chunk_size 64"),
 }
 CAP_GB = 1.5
+PHASES = {"stem": "language model", "load": "loading"}
+_NOTE = "Random weights at full size; timings are noisy on this machine. Pages of the mapped weight file do not count."
 
 
 def latest(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
@@ -34,34 +36,40 @@ def latest(measurements: Sequence[Measurement]) -> dict[str, Measurement]:
 
 
 def draw(found: dict[str, Measurement], figure: Figure, theme: Theme) -> None:
-    """One panel a way, as each has its own phases."""
+    """One panel a way, as each has its own phases; time and memory on the same axes."""
     figure.set_size_inches(7.6, 1.8 * len(found) + 0.6)
-    panels = figure.subplots(len(found), 1)
+    panels = figure.subplots(len(found), 1, sharex=True, sharey=True)
     for axes, (way, measurement) in zip(panels, found.items(), strict=True):
         _draw_way(axes, theme, way, measurement)
+    longest = max(measurement.samples["seconds"][-1] for measurement in found.values())
+    most = max(max(measurement.samples["anonymous_bytes"]) for measurement in found.values()) / 1e9
+    panels[-1].set(xlim=(0, longest), ylim=(0, 1.35 * most))
     requested = next(iter(found.values())).requested
     panels[-1].set_xlabel("seconds")
-    title = f"Anonymous memory of folding {requested['length']} residues, ESMFold v1's shapes, float32, on a CPU"
-    figure.suptitle(title, x=0.01, ha="left")
+    title = f"Memory (RAM) while folding {requested['length']} residues on a CPU: ESMFold v1, float32"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    figure.supxlabel(_NOTE, x=0.01, ha="left", fontsize=8, color=theme.muted)
 
 
 def _draw_way(axes: Axes, theme: Theme, way: str, measurement: Measurement) -> None:
     color, label = STYLES[way]
     seconds, held = measurement.samples["seconds"], [size / 1e9 for size in measurement.samples["anonymous_bytes"]]
-    top = 1.3 * max(max(held), CAP_GB)
     axes.grid(False)
     axes.fill_between(seconds, held, color=theme.colors[color], alpha=0.25, linewidth=0)
     axes.plot(seconds, held, color=theme.colors[color], linewidth=1.5)
-    axes.set_title(f"{label}: {max(held):.2f} GB")
+    axes.set_title(f"{label}: at most {max(held):.2f} GB, {seconds[-1]:.0f} seconds")
     begin = 0.0
     for name, end in measurement.resolved["phases"].items():
         axes.axvline(end, color=theme.muted, linewidth=0.7, linestyle=":")
-        if end - begin > 0.06 * seconds[-1]:
-            axes.text((begin + end) / 2, 0.95 * top, name, ha="center", va="top", fontsize=9, color=theme.muted)
+        if end - begin > 10:
+            at = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "fontsize": 9}
+            at["bbox"] = {"facecolor": theme.page, "edgecolor": "none", "pad": 0.5}
+            axes.text((begin + end) / 2, 0.97, PHASES.get(name, name), color=theme.muted, **at)
         begin = end
     if way == "streamed":
         axes.axhline(CAP_GB, color=theme.muted, linewidth=0.8, linestyle="--")
-    axes.set(xlim=(0, seconds[-1]), ylim=(0, top), ylabel="GB")
+        axes.annotate(f"{CAP_GB} GB", (0.995, CAP_GB), xycoords=axes.get_yaxis_transform(), ha="right", va="bottom")
+    axes.set_ylabel("GB")
 
 
 def write() -> None:

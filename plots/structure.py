@@ -1,4 +1,4 @@
-"""A structure by its pLDDT, and in int8 on itself in fp32, from the `structures` records and the files beside them."""
+"""A structure by its pLDDT, and int8 superimposed on fp32, from the `structures` records and the files beside them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def structures() -> dict[str, Structure]:
 
 
 def draw(found: Mapping[str, Structure], figure: Figure, theme: Theme) -> None:
-    """That in fp32 on the left, that in int8 laid on it on the right."""
+    """That in fp32 on the left, that in int8 superimposed on it on the right."""
     figure.set_size_inches(7.6, 4.4)
     left, right = figure.subfigures(1, 2)
     fp32, int8 = (_prediction(found[precision]) for precision in ("fp32", "int8"))
@@ -59,7 +59,7 @@ def draw(found: Mapping[str, Structure], figure: Figure, theme: Theme) -> None:
     draw_bands(fp32, left.subplots(), theme)
     draw_legend(left, theme, "pLDDT", LEGEND, columns=2)
     comparison = compare(int8, fp32, names=("int8", "fp32"))
-    right.suptitle(f"in int8 on itself in fp32: CA-RMSD {comparison.ca_rmsd_angstrom:.2f} Å", x=0.02, ha="left")
+    right.suptitle(f"int8 superimposed on fp32: CA-RMSD {comparison.ca_rmsd_angstrom:.2f} Å", x=0.02, ha="left")
     draw_ribbons(comparison, right.subplots(), theme)
     draw_legend(right, theme, "distance of CA atoms", distance_legend(comparison), columns=3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 from lowmem_fold.system.style import DARK, LIGHT, rendered
 
-__all__ = ["dark_path", "fingerprint", "write"]
+__all__ = ["dark_path", "fingerprint", "save", "write"]
+
+COLOURS = 256
+"""Of a picture on disk: no eye tells it from one of all colours, which takes three times the bytes."""
 
 
 def dark_path(picture: Path) -> Path:
@@ -26,4 +30,16 @@ def fingerprint(data: Any) -> str:
 def write(picture: Path, draw: Callable[..., None], data: Any) -> None:
     """Write what `draw(data, figure, theme)` makes of either theme."""
     for path, theme in ((picture, LIGHT), (dark_path(picture), DARK)):
-        path.write_bytes(rendered(partial(draw, data), theme, "png", fingerprint(data)))
+        save(path, io.BytesIO(rendered(partial(draw, data), theme, "png", fingerprint(data))), fingerprint(data))
+
+
+def save(path: Path, picture: io.BytesIO | Path, comment: str) -> None:
+    """Write a PNG with few colours, and what it shows as its comment."""
+    from PIL import Image, PngImagePlugin  # matplotlib brings it
+
+    about = PngImagePlugin.PngInfo()
+    about.add_text("Comment", comment)
+    with Image.open(picture) as image:
+        # The palette that covers all colours: one by their frequency turns the few pixels of a legend into others.
+        small = image.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+        small.save(path, pnginfo=about, optimize=True)

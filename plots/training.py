@@ -28,7 +28,7 @@ PANELS = {
     "1 - smooth lDDT-CA": ("smooth_lddt",),
     "torsions and chi (squared, unit circle)": ("torsion", "chi"),
     "pLDDT and PAE (cross-entropy)": ("plddt", "pae"),
-    "held-out clusters, 2 recycles": ("lddt_ca", "pearson"),
+    "scores on proteins held out, 2 recycles": ("lddt_ca", "pearson"),
 }
 LABELS = {
     "torsion": "ω, φ, ψ",
@@ -36,11 +36,11 @@ LABELS = {
     "plddt": "pLDDT",
     "pae": "PAE",
     "lddt_ca": "lDDT-CA",
-    "pearson": "pLDDT with lDDT-CA",
+    "pearson": "correlation, pLDDT and lDDT-CA",
 }
 LEGENDS = {
     "torsions and chi (squared, unit circle)": "upper left",
-    "held-out clusters, 2 recycles": "lower right",
+    "scores on proteins held out, 2 recycles": "lower right",
 }
 COLORS = ("blue", "orange")
 
@@ -73,14 +73,15 @@ def draw(records: Sequence[dict], figure: Figure, theme: Theme) -> None:
     grid = figure.subplots(2, 3, sharex=True)
     for axes, (title, names) in zip(grid.flat, PANELS.items(), strict=True):
         for color, name in zip(COLORS, names, strict=False):
-            _draw_series(axes, records, name, theme.colors[color], score="held-out" in title)
+            _draw_series(axes, records, name, theme.colors[color], score="held out" in title)
         axes.set_title(title)
         if axes.lines:
             axes.legend(loc=LEGENDS.get(title, "upper right"), fontsize=8, handlelength=1.2)
     for axes in grid[1]:
         axes.set_xlabel("minutes of training")
+    figure.suptitle("Training of the demo model: losses, and scores on proteins held out", x=0.01, ha="left")
     grid[0, 1].set_ylim(top=2.0)
-    grid[1, 2].set_ylim(bottom=0.3)  # room for the legend
+    grid[1, 2].set_ylim(bottom=0.22)  # room for the legend
 
 
 def _draw_series(axes: Axes, records: Sequence[dict], name: str, color: str, *, score: bool) -> None:

@@ -40,6 +40,14 @@ def folder(model_folder: Path) -> Folder:
     return lf.load(str(model_folder), device="cpu")
 
 
+def test_a_line_and_a_table_of_a_model(folder: Folder) -> None:
+    name = folder.checkpoint.name
+    assert repr(folder) == f"<Folder {name}: fp32 on cpu, resident>"
+    shown = folder._repr_html_()
+    total = folder.describe()["weights"]["total"]["weights"]
+    assert f"<td>{total:,}</td>" in shown and "<td>resident</td>" in shown and str(folder.checkpoint.path) in shown
+
+
 def stock_output(sequence: str) -> dict:
     tokens = tokenize(parse_sequence(sequence).chains)
     given = (torch.from_numpy(array)[None] for array in (tokens.aatype, tokens.residue_index))
@@ -141,8 +149,8 @@ def test_options(folder: Folder) -> None:
     [
         ("MK*", {}, "position 3"),
         ("", {}, "there is no sequence"),
-        ("MK", {"num_recycles": -1}, "num-recycles must be a whole number from 0 on; it is -1"),
-        ("MK", {"chunk_size": 0}, "chunk-size must be a whole number from 1 on; it is 0"),
+        ("MK", {"num_recycles": -1}, "num-recycles must be a whole number, 0 or more; it is -1"),
+        ("MK", {"chunk_size": 0}, "chunk-size must be a whole number, 1 or more; it is 0"),
         ("MK", {"recycle_tolerance": float("nan")}, "recycle-tolerance must be a number above 0"),
     ],
     ids=str,

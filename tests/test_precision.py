@@ -39,13 +39,15 @@ def test_spelled_out() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("int9", "'int9' is no preset"),
-        ("int8,foo=fp16", "'foo' is none of stem, trunk"),
+        ("int9", "unknown precision 'int9'; choose from: fp32, .* Did you mean int8?"),
+        ("pair=fp16,int8", "'int8' has to come first"),
+        ("int8,foo=fp16", "unknown part 'foo'; choose from: stem, trunk"),
+        ("int8,trnk=fp16", "Did you mean trunk?"),
         ("stem=int9", "stem can be fp32, fp16, bf16, int8"),
         ("stem=int8/int8", "stem can be fp32, fp16, bf16, not 'int8'"),
         ("pair=int8", "pair can be fp32, fp16, bf16, not 'int8'"),
         ("operand=int8", "operand can be fp32, fp16, bf16, not 'int8'"),
-        ("", "'' is no preset"),
+        ("", "unknown precision ''; choose from"),
     ],
 )
 def test_what_is_not_known_is_named(text: str, said: str) -> None:
@@ -123,3 +125,9 @@ def test_every_module_has_its_part() -> None:
         assert f"trunk.blocks.0.{name}" in of["pair-modules"]
     for name in ("trunk.structure_module.ipa", "ptm_head", "distogram_head", "lddt_head.0", "trunk.trunk2sm_z"):
         assert name in of["structure"]
+
+
+def test_words_in_any_case_and_by_their_longer_names() -> None:
+    assert parse_precision("INT8") == parse_precision("int8")
+    long = "Language-Model=int8, sequence-track=FP16,pair-state=bf16,triangle-operand=fp16,exclude=esm.Layer.*"
+    assert parse_precision(long) == parse_precision("stem=int8,trunk=fp16,pair=bf16,operand=fp16,exclude=esm.Layer.*")

@@ -1,4 +1,4 @@
-"""What README.md says of measured cards: `python -m benchmarks.card.table` writes it from `results/card.jsonl`."""
+"""Write what docs/memory.md says of measured cards, from `results/card.jsonl`: `python -m benchmarks.card.table`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmarks.pages import filled
 from lowmem_fold.bench.records import Measurement, read_measurements
 
-ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).parents[2] / "docs" / "memory.md"
 RESULTS = Path(__file__).parents[1] / "results" / "card.jsonl"
 SECTION = "measured cards"
 NOTHING = """No card has been measured yet: the table above is planned. One command measures a card in five minutes:
-[benchmarks/README.md](benchmarks/README.md#on-a-card)."""
+[benchmarks/README.md](../benchmarks/README.md#on-a-card)."""
 OURS = "lowmem_fold"
 
 
@@ -31,8 +31,8 @@ def text(measurements: Sequence[Measurement]) -> str:
 def _card(name: str, found: Sequence[Measurement]) -> Iterator[str]:
     versions = found[-1].environment["versions"]
     yield f"**{name}**: torch {versions['torch']}, transformers {versions['transformers']}; random weights in the"
-    yield "layout of `facebook/esmfold_v1`, stem in float16, all weights on the card, two passes of the trunk. Peak: of"
-    yield "torch's allocator."
+    yield "layout of `facebook/esmfold_v1`, language model in float16, all weights on the card, two passes of the"
+    yield "trunk. Peak: of torch's allocator."
     yield ""
     yield "| residues | code | seconds | stock = 1 | peak, GiB | planned, GiB |"
     yield "|---|---|---|---|---|---|"
@@ -125,10 +125,9 @@ def _largest(record: Measurement, name: str) -> float:
 
 
 def write() -> None:
-    """Write README.md's section."""
-    page = ROOT / "README.md"
+    """Write the section of docs/memory.md."""
     found = read_measurements(RESULTS) if RESULTS.exists() else []
-    page.write_text(filled(page.read_text(), {SECTION: text(found)}))
+    PAGE.write_text(filled(PAGE.read_text(), {SECTION: text(found)}))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def chosen_attention(asked: str, family: Family) -> str:
 
     there = ("sdpa", "eager") if container_of(family.architecture)._supports_sdpa else ("eager",)
     if asked not in ATTENTION:
-        raise InputError(f"attention {asked!r} is none of {', '.join(ATTENTION)}")
+        raise InputError(f"unknown attention {asked!r}; choose from: {', '.join(ATTENTION)}")
     if asked not in ("auto", *there):
         raise InputError(
             f"attention {asked}: {family.name} has {' and '.join(there)} in transformers {transformers.__version__}"

@@ -113,7 +113,8 @@ def _attempt(run: Callable[[list[int]], None], batch: list[int], any_error: bool
 
 def _without_room(backbone: Backbone, tokens: int, error: Exception) -> BudgetError:
     return BudgetError(
-        f"a sequence of {tokens} tokens has no room by itself, with {backbone.placement} weights on {backbone.device}: "
+        f"a sequence of {tokens} tokens does not fit in memory by itself, with {backbone.placement} weights on "
+        f"{backbone.device}: "
         f"{reason(error, str(backbone.device))}. Give a smaller precision, such as int8, or a shorter sequence"
     )
 

@@ -138,6 +138,6 @@ class Blueprint:
         if placement == "staged":
             raise InputError("a language model has one stack of layers: staged is resident; streamed takes less")
         if placement not in PLACEMENTS:
-            raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
+            raise InputError(f"unknown placement {placement!r}; choose from: {', '.join(PLACEMENTS)}")
         if reason := self.refusals[placement]:
             raise InputError(reason)

@@ -54,7 +54,7 @@ def masked_chain(text: str | Record, name: str, allow_nucleotide_letters: bool =
     found = _NO_RESIDUE.search(letters)
     if found:
         raise InputError(
-            f"{name}: position {found.start() + 1}: {found[0]!r} is no residue; a masked one is {MASK} or <mask>"
+            f"{name}: position {found.start() + 1}: {found[0]!r} is not an amino acid; a masked one is {MASK} or <mask>"
         )
     if not (allow_nucleotide_letters or isinstance(given, Record)):
         refuse_nucleotides([letters], name)

@@ -156,7 +156,7 @@ class Embedder:
     def _checked(self, embedding: Embedding) -> Embedding:
         if not embedding.is_finite():
             raise ModelError(
-                f"results are no finite numbers in {self.backbone.precision}; give a precision of a wider range, as"
+                f"results are not finite numbers in {self.backbone.precision}; give a precision of a wider range, as"
                 " bf16 or fp32"
             )
         return embedding

@@ -126,7 +126,7 @@ def _checked(names: tuple[str, ...], weights: tuple[float, ...] | None, stacked:
         return LayerChoice(names, None, True)
     for name in names:
         if name not in ("last", "first") and not name.removeprefix("-").isdecimal():
-            raise InputError(f"layers {shown!r}: {name!r} is no layer; {_HOW}")
+            raise InputError(f"layers {shown!r}: unknown layer {name!r}; {_HOW}")
     if not names:
         raise InputError(f"no layers are named; {_HOW}")
     if weights is not None and not all(map(math.isfinite, weights)):

@@ -99,7 +99,7 @@ def _asked_precision(checkpoint: Checkpoint, family: Family, precision: str | Pr
         preset = {name: stem_alone(policy).part(name) for name in others}
         if others not in (plain, preset) or policy.pair != "fp32" or policy.operand is not None:
             raise InputError(
-                f"precision {policy}: a language model is the stem alone; leave other parts and states out"
+                f"precision {policy}: a language model by itself has one part; leave other parts and states out"
             )
     elsewhere = _globs_elsewhere(checkpoint, family)
     return checkpoint.asked_precision(precision, narrowed=partial(stem_alone, elsewhere=elsewhere))

@@ -78,13 +78,13 @@ def _mutation(text: str, sequence: str, name: str) -> Mutation:
     found = _MUTATION.fullmatch(text)
     if not found:
         raise InputError(
-            f"{name}: {text[:40]!r} is no mutation. Write A123V for a V in place of the A at position 123, counted "
+            f"{name}: {text[:40]!r} is not a mutation. Write A123V for a V in place of the A at position 123, counted "
             "from 1; several of one variant with ':' between them"
         )
     mutation = Mutation(found[1].upper(), int(found[2]), found[3].upper())
     for letter in (mutation.wild_type, mutation.mutant):
         if letter not in AMINO_ACIDS:
-            raise InputError(f"{name}: {text}: {letter!r} is none of the 20 amino acids, which alone are scored")
+            raise InputError(f"{name}: {text}: {letter!r} is not one of the 20 amino acids, which alone are scored")
     _check_wild_type(mutation, sequence, name)
     return mutation
 

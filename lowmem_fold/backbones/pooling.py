@@ -23,7 +23,7 @@ def parse_pool(pool: str | Sequence[str] | None) -> tuple[str, ...]:
     names = tuple(word.strip() for word in pool.split(",")) if isinstance(pool, str) else tuple(pool)
     for name in names:
         if name not in POOLS:
-            raise InputError(f"pooling {name!r} is none of {', '.join(POOLS)}; several are written mean,std")
+            raise InputError(f"unknown pooling {name!r}; choose from: {', '.join(POOLS)}; several are written mean,std")
     if len(set(names)) < len(names):
         raise InputError(f"pooling {','.join(names)}: each can be named once")
     return names

@@ -85,13 +85,13 @@ def make_recipe(
         Names what is wrong.
     """
     if long not in LONG:
-        raise InputError(f"long sequences can be {', '.join(LONG)}; {long!r} is none of these")
+        raise InputError(f"unknown value {long!r} for long sequences; choose from: {', '.join(LONG)}")
     if max_length is not None and max_length < 1:
-        raise InputError(f"max_length must be a whole number from 1 on; it is {max_length}")
+        raise InputError(f"max_length must be a whole number, 1 or more; it is {max_length}")
     if overlap is not None and long != "windows":
         raise InputError(f"an overlap is of windows, and long sequences are to be {long!r}")
     if overlap is not None and overlap < 0:
-        raise InputError(f"overlap must be a whole number from 0 on; it is {overlap}")
+        raise InputError(f"overlap must be a whole number, 0 or more; it is {overlap}")
     if overlap is not None and max_length is not None and overlap >= max_length:
         raise InputError(f"windows of {max_length} residues cannot share {overlap}")
     names = parse_pool(pool)

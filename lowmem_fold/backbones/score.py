@@ -114,7 +114,7 @@ def check_tasks(backbone: Backbone, tasks: Sequence[tuple[str, Task]], long: str
     """InputError if the model cannot do a task, by its name."""
     check_masked_lm(backbone)
     if long not in LONG_SCORED:
-        raise InputError(f"long sequences can be {', '.join(LONG_SCORED)}; {long!r} is none of these")
+        raise InputError(f"unknown value {long!r} for long sequences; choose from: {', '.join(LONG_SCORED)}")
     cure = f"choose {LONG_SCORED[1]} (--long {LONG_SCORED[1]}) to show it what is around each masked residue"
     for name, task in tasks:
         check_chain(task.sequence, name, backbone.family)

@@ -39,7 +39,7 @@ def check_table(path: Path, overwrite: bool) -> None:
     check_output_file(path, overwrite=True)
     if path.exists() and not overwrite and _stored_settings(path).get("table") != _digest(path.read_bytes()):
         raise InputError(
-            f"{path} is there already, and is not as lowmem-fold score wrote it: give another name with -o, or add "
+            f"{path} exists already, and is not as lowmem-fold score wrote it: give another name with -o, or add "
             "--overwrite"
         )
 
@@ -67,7 +67,7 @@ def is_finished(path: Path, settings: Settings, overwrite: bool) -> bool:
     judged, wanted = ({name: each.get(name) for name in settings if name != "model"} for each in (stored, settings))
     if judged != wanted:
         raise InputError(
-            f"{path} is there already, with other settings: {differences(judged, wanted)}. Give another name with -o, "
+            f"{path} exists already, with other settings: {differences(judged, wanted)}. Give another name with -o, "
             "or add --overwrite"
         )
     return not stored.get("failed")

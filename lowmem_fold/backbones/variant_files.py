@@ -32,7 +32,7 @@ def read_variants(path: str | Path, ids: Sequence[str]) -> dict[str, list[str]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InputError(f"{path}: cannot be read ({reason})") from None
     reader = csv.reader(text.splitlines())
     lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]

@@ -72,7 +72,7 @@ class Configuration:
         for name in ("length", "repeats"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a whole number from 1 on; it is {value!r}")
+                raise InputError(f"{name} must be a whole number, 1 or more; it is {value!r}")
         if self.code != OURS and (self.precision, self.placement, self.chunk_size) != (None, None, None):
             raise InputError(f"{self.code} takes no precision, placement or chunk size: it is one of each")
 

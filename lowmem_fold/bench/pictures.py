@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..system.style import Drawing, Theme, plain_numbers
+from ..system.style import Drawing, Theme
 from .configuration import OURS
 from .groups import ACTIVATIONS, Group
 from .presets import STOCK
+from .words import PHASE_WORDS, group_words, way_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,23 +21,36 @@ __all__ = ["DRIFT", "PHASES", "drawings"]
 
 PHASES = {"stem": "blue", "trunk": "sky", "structure": "green", "heads": "orange"}
 DRIFT = {"fp32_ca_rmsd_angstrom": "CA-RMSD to fp32, Å", "fp32_lddt_ca": "lDDT-CA to fp32, 0 to 1"}
-_COLD, _WARM = ("blue", "sky", "green", "purple"), ("orange", "earth", "grey")
-_MARKS = "osD^vP*"
-_DASHES = ("-", "--", ":", "-.")
-_FAR_APART = 5
+#: Why there is no bar.
+_LOST = {"oom": "out of memory", "refused": "cannot run", "timeout": "out of time", "failed": "failed"}
+_COLUMNS = 3
+_GIB = 2**30
+#: Peaks of a process without and with the files that it maps.
+_OWN, _WHOLE = "anonymous_peak_bytes", "resident_peak_bytes"
+
+
+class Panel(NamedTuple):
+    """Bars for some ways: how long, from where to where samples reach, and what is written where there is no bar.
+
+    more: how much longer the bar is in a pale colour.
+    """
+
+    title: str
+    values: Mapping[str, float]
+    ranges: Mapping[str, tuple[float, float]]
+    lost: Mapping[str, str]
+    more: Mapping[str, float] = {}
 
 
 def drawings(group: Group) -> dict[str, tuple[str, Drawing]]:
     """What can be drawn of a group: by name what it shows, for those who do not see it, and the drawing."""
     made: dict[str, tuple[str, Any]] = {}
     if any(group.curve(way, "seconds") for way in group.ways):
-        made["seconds"] = ("Seconds of a fold against length", draw_seconds)
+        made["seconds"] = ("Seconds of a fold", draw_seconds)
     if group.peak:
-        made["peaks"] = ("Peak memory against length", draw_peaks)
-    if any(group.curve(way, ACTIVATIONS) for way in group.ways):
-        made["activations"] = ("Peak memory of activations against length", draw_activations)
+        made["peaks"] = ("Peak memory of a fold", draw_peaks)
     if any(group.ratios(way, STOCK, "seconds") for way in group.ways if way != STOCK):
-        made["ratios"] = (f"Memory and seconds over those of {STOCK}, against length", draw_ratios)
+        made["ratios"] = (f"Memory and seconds compared with {STOCK}", draw_ratios)
     if _phased(group):
         made["phases"] = ("Seconds of the phases of a fold", draw_phases)
     if any(group.over_chains(way, name) for way in group.ways for name in DRIFT):
@@ -48,93 +63,103 @@ def _of(group: Group, draw: Any) -> Drawing:
 
 
 def draw_seconds(group: Group, figure: Figure, theme: Theme) -> None:
-    """Median seconds of a fold against length, each with a bar from the fastest to the slowest."""
-    axes = _lines(group, figure, theme, "seconds", "seconds of a fold, median", 1)
-    for way in group.ways:
-        for length, middle in group.curve(way, "seconds"):
-            taken = group.values(way, length, "seconds")
-            off = [[middle - min(taken)], [max(taken) - middle]]
-            axes.errorbar([length], [middle], yerr=off, color=_style(group, theme, way)["color"], linewidth=1)
-    figure.suptitle(f"Seconds: {group.title}", x=0.01, ha="left")
+    """Median seconds of a fold at each length, with a line from the fastest to the slowest."""
+    _draw_panels(_by_length(group, "seconds", 1), group.ways, figure, theme, "seconds of a fold, median", _short)
+    figure.suptitle(f"Seconds of a fold: {group_words(group)}", x=0.01, ha="left")
 
 
 def draw_peaks(group: Group, figure: Figure, theme: Theme) -> None:
-    """Peak memory against length."""
+    """Peak memory at each length."""
     assert group.peak is not None
-    _lines(group, figure, theme, group.peak, f"GiB, {group.peak.partition('_')[0]}", 2**30)
-    figure.suptitle(f"Peak memory: {group.title}", x=0.01, ha="left")
+    where = "of the card" if group.peak == "allocated_peak_bytes" else "(RAM)"
+    panels, label = _by_length(group, group.peak, _GIB), f"GiB of memory {where}"
+    if group.peak == _OWN:
+        panels = [panel._replace(more=_mapped(group, n)) for panel, n in zip(panels, group.lengths, strict=True)]
+        label += " + mapped files (pale: weights, libraries), which the system takes back when it needs them"
+    _draw_panels(panels, group.ways, figure, theme, label, lambda value: f"{value:.2f}")
+    figure.suptitle(f"Peak memory {where}: {group_words(group)}", x=0.01, ha="left")
 
 
-def draw_activations(group: Group, figure: Figure, theme: Theme) -> None:
-    """Peak of the tensors that a fold makes against length."""
-    _lines(group, figure, theme, ACTIVATIONS, "GiB above the weights", 2**30)
-    figure.suptitle(f"Peak of activations: {group.title}", x=0.01, ha="left")
-
-
-def _lines(group: Group, figure: Figure, theme: Theme, name: str, label: str, unit: float) -> Axes:
-    """A line for each way, and a cross at the top for each fold that there was no end of."""
-    figure.set_size_inches(7.6, 3.6 + _legend_inches(group.ways))
-    axes = figure.subplots()
-    axes.set(xscale="log", xlabel="residues", ylabel=label, xticks=group.lengths)
-    plain_numbers(axes.xaxis)
-    for way in group.ways:
-        curve = group.curve(way, name)
-        places = [n for n, _ in curve], [value / unit for _, value in curve]
-        axes.plot(*places, label=way, **_style(group, theme, way))
-    _scale(axes, [value for way in group.ways for _, value in group.curve(way, name)])
-    _crosses(group, axes, theme)
-    figure.legend(loc="outside lower left", ncols=2)
-    return axes
-
-
-def _scale(axes: Axes, values: list[float]) -> None:
-    """Logarithmic where values are far apart, else from zero; a fifth of the height is left for crosses."""
-    from matplotlib.ticker import LogLocator
-
-    if min(values) <= 0 or max(values) / min(values) < _FAR_APART:
-        axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
-        return
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.25)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    plain_numbers(axes.yaxis)
-
-
-def _crosses(group: Group, axes: Axes, theme: Theme) -> None:
-    """At the top, those of each way a little lower than those of the one before."""
-    lost = [way for way in group.ways if group.lost(way)]
-    if lost:
-        axes.set_title("x marks no fold: out of memory, refused, out of time or failed", color=theme.muted, fontsize=9)
-    for number, way in enumerate(lost):
-        height = 0.97 - number * min(0.045, 0.15 / len(lost))
-        style = {"color": _style(group, theme, way)["color"], "markersize": 6, "markeredgewidth": 1.8}
-        lengths = group.lost(way)
-        axes.plot(lengths, [height] * len(lengths), "x", transform=axes.get_xaxis_transform(), **style)
+def _mapped(group: Group, length: int) -> dict[str, float]:
+    """GiB of mapped files in memory at its peak, by way."""
+    sizes = {way: (group.values(way, length, _OWN), group.values(way, length, _WHOLE)) for way in group.ways}
+    return {way: max(0.0, max(whole) - max(own)) / _GIB for way, (own, whole) in sizes.items() if own and whole}
 
 
 def draw_ratios(group: Group, figure: Figure, theme: Theme) -> None:
-    """Each way over STOCK: a panel for memory, activations and seconds, as far as they were measured."""
+    """Each way over STOCK at the greatest length of both: memory, activations and seconds, as far as measured."""
     ways = [way for way in group.ways if way != STOCK]
     quantities = {"peak memory": group.peak, "activations": ACTIVATIONS, "seconds of a fold": "seconds"}
-    panels = {
-        title: found
-        for title, name in quantities.items()
-        if name and any(found := {way: group.ratios(way, STOCK, name) for way in ways}.values())
-    }
-    figure.set_size_inches(7.6, 3.4 + _legend_inches(ways))
-    for number, (title, found) in enumerate(panels.items(), start=1):
-        axes = figure.add_subplot(1, len(panels), number)
-        for way, ratios in zip(ways, found, strict=True):
-            axes.plot([n for n, _ in ratios], [ratio for _, ratio in ratios], label=way, **_style(group, theme, way))
-        axes.axhline(1, color=theme.text, linewidth=1)
-        axes.set(xscale="log", xlabel="residues", title=title)
-        axes.set_xticks(sorted({n for ratios in found for n, _ in ratios}))
-        axes.set_ylim(0, max(1.15, axes.get_ylim()[1]))
-        plain_numbers(axes.xaxis)
-    figure.axes[0].set_ylabel(f"over that of {STOCK}")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    figure.suptitle(f"Over {STOCK}: {group.title}", x=0.01, ha="left")
+    panels = []
+    for title, name in quantities.items():
+        found = {way: ratios for way in ways if name and (ratios := group.ratios(way, STOCK, name))}
+        if found:
+            length = max(n for ratios in found.values() for n, _ in ratios)
+            values = {way: dict(ratios)[length] for way, ratios in found.items() if length in dict(ratios)}
+            panels.append(Panel(f"{title}, {length:,} residues", values, {}, {}))
+    _draw_panels(panels, ways, figure, theme, f"{STOCK} = 1", lambda value: f"{value:.2f}")
+    for axes in figure.axes:
+        axes.axvline(1, color=theme.text, linewidth=1)
+    figure.suptitle(f"Compared with {STOCK}: {group_words(group)}", x=0.01, ha="left")
+
+
+def _by_length(group: Group, name: str, unit: float) -> list[Panel]:
+    """A panel for each length."""
+    panels = []
+    for length in group.lengths:
+        samples = {way: found for way in group.ways if (found := group.values(way, length, name))}
+        values = {way: dict(group.curve(way, name))[length] / unit for way in samples}
+        ranges = {way: (min(found) / unit, max(found) / unit) for way, found in samples.items() if name == "seconds"}
+        lost = {way: _LOST[group.records[way, length].status] for way in group.ways if length in group.lost(way)}
+        panels.append(Panel(f"{length:,} residues", values, ranges, lost))
+    return panels
+
+
+def _draw_panels(
+    panels: Sequence[Panel],
+    ways: Sequence[str],
+    figure: Figure,
+    theme: Theme,
+    label: str,
+    written: Callable[[float], str],
+) -> None:
+    """Ways from top to bottom, ours in blue and others in orange, each bar with its number."""
+    shown = [way for way in ways if any(way in panel.values or way in panel.lost for panel in panels)]
+    columns = 2 if len(panels) == 4 else min(_COLUMNS, len(panels))  # 2 and 2 rather than 3 and 1
+    rows = math.ceil(len(panels) / columns)
+    figure.set_size_inches(9.4, 0.7 + rows * (0.75 + 0.24 * len(shown)))
+    for number, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        _draw_bars(axes, theme, panel, shown, written)
+        axes.set_title(panel.title)
+        axes.set_yticks(range(len(shown)), [way_words(way) for way in shown] if number % columns == 0 else [])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+    figure.supxlabel(label, fontsize=10)
+
+
+def _draw_bars(axes: Axes, theme: Theme, panel: Panel, ways: Sequence[str], written: Callable[[float], str]) -> None:
+    ground = {"facecolor": theme.page, "edgecolor": "none", "pad": 0.5}
+    place: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8, "bbox": ground}
+    for row, way in enumerate(ways):
+        if way in panel.values:
+            value = panel.values[way]
+            low, high = panel.ranges.get(way, (value, value))
+            color = theme.colors["blue" if way.startswith(OURS) else "orange"]
+            off = [[value - low], [high - value]] if high > low else None
+            axes.barh(row, value, 0.72, color=color, xerr=off, ecolor=theme.text, error_kw={"elinewidth": 1})
+            more = panel.more.get(way, 0.0)
+            axes.barh(row, more, 0.72, left=value, color=color, alpha=0.3)
+            text = written(value) + (f" + {written(more)}" if panel.more else "")
+            axes.annotate(text, (max(high, value + more), row), xytext=(4, 0), **place)
+        elif way in panel.lost:
+            axes.annotate(panel.lost[way], (0, row), xytext=(4, 0), color=theme.muted, **place)
+    ends = [max(v + panel.more.get(way, 0), panel.ranges.get(way, (0, 0))[1]) for way, v in panel.values.items()]
+    axes.set_xlim(0, (1.6 if panel.more else 1.28) * max(ends, default=1))
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def draw_phases(group: Group, figure: Figure, theme: Theme) -> None:
@@ -152,15 +177,17 @@ def draw_phases(group: Group, figure: Figure, theme: Theme) -> None:
             begin += seconds
         if not begin:
             axes.barh(place, dict(group.curve(way, "seconds"))[length], color=theme.colors["grey"])
-    labels = {**PHASES, "the whole fold": "grey"} if any(not way.startswith(OURS) for way in ways) else PHASES
+    labels = {PHASE_WORDS[phase]: color for phase, color in PHASES.items()}
+    if any(not way.startswith(OURS) for way in ways):
+        labels["the whole fold"] = "grey"
     for name, color in labels.items():
         axes.barh(0, 0, color=theme.colors[color], label=name)
-    axes.set_yticks(range(len(ways)), ways)
+    axes.set_yticks(range(len(ways)), map(way_words, ways))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("seconds")
     figure.legend(loc="outside lower left", ncols=len(labels))
-    figure.suptitle(f"{length} residues: {group.title}", x=0.01, ha="left")
+    figure.suptitle(f"{length} residues: {group_words(group)}", x=0.01, ha="left")
 
 
 def _phased(group: Group) -> int:
@@ -177,25 +204,9 @@ def draw_drift(group: Group, figure: Figure, theme: Theme) -> None:
         for place, way in enumerate(ways):
             values = group.over_chains(way, name)
             if values:
-                color = _style(group, theme, way)["color"]
+                color = theme.colors["blue" if way.startswith(OURS) else "orange"]
                 axes.plot(values, [place] * len(values), "o", color=color, alpha=0.7, markeredgewidth=0)
                 axes.plot([statistics.median(values)], [place], "|", color=color, markersize=15, markeredgewidth=2)
-        axes.set_yticks(range(len(ways)), ways)
+        axes.set_yticks(range(len(ways)), map(way_words, ways))
         axes.set(xlabel=label, ylim=(len(ways) - 0.5, -0.5))
-    figure.suptitle(f"Beside itself in fp32: {group.title}", x=0.01, ha="left")
-
-
-def _style(group: Group, theme: Theme, way: str) -> dict[str, Any]:
-    """Ours in cold colours, others in warm ones; those that have a colour in common differ in mark and dashes."""
-    is_ours = way.startswith(OURS)
-    number = [each for each in group.ways if each.startswith(OURS) == is_ours].index(way)
-    names = _COLD if is_ours else _WARM
-    return {
-        "color": theme.colors[names[number % len(names)]],
-        "marker": _MARKS[number % len(_MARKS)],
-        "linestyle": _DASHES[number // len(names) % len(_DASHES)],
-    }
-
-
-def _legend_inches(ways: list[str]) -> float:
-    return 0.2 * math.ceil(len(ways) / 2)
+    figure.suptitle(f"Compared with the fold in fp32: {group_words(group)}", x=0.01, ha="left")

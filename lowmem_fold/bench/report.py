@@ -15,18 +15,19 @@ from ..system.readable import readable
 from ..system.style import DARK, LIGHT, Drawing, Theme, rendered
 from .accuracy import summary
 from .configuration import OURS
-from .groups import ACTIVATIONS, PEAKS, Group, groups
+from .groups import ACTIVATIONS, Group, groups
 from .pictures import drawings
 from .presets import STOCK
 from .records import Measurement, read_measurements
+from .words import group_words, way_words
 
 __all__ = ["write"]
 
 Row = Sequence[str]
 
 _ACCURACY = {
-    "fp32": "Beside the same model's fold in fp32 by lowmem_fold, all weights resident",
-    "experiment": "Beside the experiment",
+    "fp32": "Compared with the same model's fold in fp32 by lowmem_fold, all weights on the device",
+    "experiment": "Compared with the experiment",
 }
 _QUANTITIES = {
     "ca_rmsd_angstrom": "CA-RMSD, Å",
@@ -41,15 +42,26 @@ _QUANTITIES = {
     "contact_recall": "recall",
     "contact_f1": "F1",
 }
-#: What the process takes of a card besides its tensors.
-_OF_CARD = {"reserved_peak_bytes": "reserved by torch", "device_process_peak_bytes": "taken from the card"}
+#: What a peak counts.
+_PEAKS = {
+    "allocated_peak_bytes": "tensors on the card, weights included",
+    "anonymous_peak_bytes": "memory (RAM) of the process, Python and libraries included, mapped files not",
+    "resident_peak_bytes": "memory (RAM) of the process, Python, libraries and mapped files included",
+}
+#: What the process takes besides, by the peak of a group.
+_BESIDES = {
+    "allocated_peak_bytes": {
+        "reserved_peak_bytes": "reserved by torch",
+        "device_process_peak_bytes": "taken from the card",
+    },
+    "anonymous_peak_bytes": {"resident_peak_bytes": "with mapped files"},
+}
 _CSS = """
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem; font: 15px/1.5 system-ui, sans-serif;
        background: var(--page); color: var(--text); }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.5rem } h3 { font-size: 1rem; margin-bottom: .3rem }
-.wide { overflow-x: auto } p, caption { color: var(--muted) }
+.wide { overflow-x: auto } p { color: var(--muted) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0 1rem }
-caption { text-align: left; padding-bottom: .3rem }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap }
 th:first-child, td:first-child { text-align: left } td.why { white-space: normal; text-align: left }
 img { max-width: 100%; height: auto; margin: .5rem 0 }
@@ -99,7 +111,7 @@ def _variables(theme: Theme) -> str:
 
 
 def _section(group: Group) -> str:
-    parts = [f"<h2>{escape(group.title)}</h2>", _where(group), _folds(group), _lost(group)]
+    parts = [f"<h2>{escape(group_words(group))}</h2>", _where(group), _folds(group), _lost(group)]
     parts += [_picture(about, draw) for about, draw in drawings(group).values()]
     parts += [_ratios(group), *(_accuracy(group, prefix) for prefix in _ACCURACY)]
     return "\n".join(part for part in parts if part)
@@ -139,13 +151,13 @@ def _commit(measurement: Measurement) -> str:
 
 def _folds(group: Group) -> str:
     """A row for each way and length."""
-    head = ["", "residues", "load, s", "first fold, s", "fold, s", f"over {STOCK}", "peak", f"over {STOCK}", "planned"]
-    head += [about for name, about in _OF_CARD.items() if _has(group, name)]
-    head += ["activations", f"over {STOCK}", "mean pLDDT", "pTM"]
+    head = ["", "residues", "load, s", "first fold, s", "fold, s", f"÷ {STOCK}", "peak", f"÷ {STOCK}", "planned"]
+    head += _besides(group).values()
+    head += ["activations", f"÷ {STOCK}", "mean pLDDT", "pTM"]
     caption = (
         "Folds: median (fastest to slowest, how many). Peak: "
-        f"{PEAKS.get(group.peak or '', 'not measured')}; planned: the same by the planner. Activations: the tensors of"
-        " a fold at their most, without the weights."
+        f"{_PEAKS.get(group.peak or '', 'not measured')}; planned: the same by the planner. Activations: the most that"
+        f" the tensors of a fold take, without the weights. ÷ {STOCK}: divided by that of {STOCK}."
     )
     rows = [
         _fold(group, way, length)
@@ -156,28 +168,36 @@ def _folds(group: Group) -> str:
     return _table(caption, head, rows)
 
 
-def _has(group: Group, name: str) -> bool:
-    return any(name in record.samples for record in group.records.values())
+def _besides(group: Group) -> dict[str, str]:
+    """Those of _BESIDES that were measured."""
+    found = _BESIDES.get(group.peak or "", {})
+    return {name: about for name, about in found.items() if any(name in m.samples for m in group.records.values())}
 
 
 def _fold(group: Group, way: str, length: int) -> Row:
     taken, peak = group.values(way, length, "seconds"), group.peak
     planned = "predicted_peak_bytes" if peak == "allocated_peak_bytes" else "predicted_process_bytes"
     return (
-        way,
+        way_words(way),
         f"{length:,}",
         *(_number(group.values(way, length, name), 2) for name in ("load_seconds", "first_seconds")),
-        f"{statistics.median(taken):.3g} ({min(taken):.3g} to {max(taken):.3g}, {len(taken)})",
+        _seconds(taken),
         _ratio(group, way, length, STOCK, "seconds"),
         _size(group.values(way, length, peak)) if peak else "",
         _ratio(group, way, length, STOCK, peak) if peak else "",
         _size(group.values(way, length, planned)),
-        *(_size(group.values(way, length, name)) for name in _OF_CARD if _has(group, name)),
+        *(_size(group.values(way, length, name)) for name in _besides(group)),
         _size(group.values(way, length, ACTIVATIONS)),
         _ratio(group, way, length, STOCK, ACTIVATIONS),
         _number(group.values(way, length, "mean_plddt"), 2),
         _number(group.values(way, length, "ptm"), 3),
     )
+
+
+def _seconds(taken: Sequence[float]) -> str:
+    """Of several also the fastest, the slowest, and how many."""
+    middle = f"{statistics.median(taken):.3g}"
+    return f"{middle} ({min(taken):.3g} to {max(taken):.3g}, {len(taken)})" if len(taken) > 1 else middle
 
 
 def _ratio(group: Group, way: str, length: int, reference: str, name: str) -> str:
@@ -196,11 +216,11 @@ def _size(values: Sequence[float]) -> str:
 def _lost(group: Group) -> str:
     """What gave no fold, and why."""
     rows = [
-        (way, f"{length:,}", record.status, record.reason or "")
+        (way_words(way), f"{length:,}", record.status, record.reason or "")
         for (way, length), record in group.records.items()
         if record.status != "ok"
     ]
-    return _table("No fold came of these.", ("", "residues", "status", "why"), rows, words=True)
+    return _table("These gave no fold.", ("", "residues", "status", "why"), rows, words=True)
 
 
 def _picture(about: str, draw: Drawing) -> str:
@@ -220,9 +240,9 @@ def _ratios(group: Group) -> str:
         for way in ours:
             cells = [_parts(group, way, length, peer) for peer in peers]
             if any(cells):
-                rows.append((way, f"{length:,}", *cells))
-    head = ["", "residues", *(f"over {peer}" for peer in peers)]
-    caption = "Beside each other code: its part of that one's peak memory, of its activations, and of its seconds."
+                rows.append((way_words(way), f"{length:,}", *cells))
+    head = ["", "residues", *(f"÷ {way_words(peer)}" for peer in peers)]
+    caption = "Compared with each other code: peak memory, activations and seconds, divided by that one's."
     return _table(caption, head, rows)
 
 
@@ -239,7 +259,7 @@ def _accuracy(group: Group, prefix: str) -> str:
     for way in group.ways:
         values = [group.over_chains(way, f"{prefix}_{quantity}") for quantity in measured]
         if any(values):
-            rows.append((way, str(max(map(len, values))), *map(_spread, measured, values)))
+            rows.append((way_words(way), str(max(map(len, values))), *map(_spread, measured, values)))
     caption = f"{_ACCURACY[prefix]}: median, worst [95 % bootstrap interval of the median] over chains."
     return _table(caption, ["", "chains", *(_QUANTITIES[q] for q in measured)], rows)
 
@@ -257,9 +277,9 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Row], *, words: boo
     lines = [_cells(row, words) for row in rows]
     if not lines:
         return ""
-    about = f"<caption>{escape(caption)}</caption>" if caption else ""
+    about = f"<p>{escape(caption)}</p>\n" if caption else ""
     above = f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" if head else ""
-    return f'<div class="wide"><table>{about}{above}\n' + "\n".join(lines) + "\n</table></div>"
+    return f'{about}<div class="wide"><table>{above}\n' + "\n".join(lines) + "\n</table></div>"
 
 
 def _cells(row: Row, words: bool) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InputError, ModelError, first_line
 from ..precision import PARTS, Precision, parse_precision
+from ..system.model_names import model_suggestion
 from .file_digest import file_digest
 from .weight_files import chosen_files, chosen_patterns
 
@@ -102,7 +103,7 @@ class Checkpoint:
                 raise ValueError(f"schema_version is {about['schema_version']}, not {POLICY_VERSION}")
             return Precision.from_dict(about["precision"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-            raise ModelError(f"{path} is no policy that this version reads ({first_line(error)})") from error
+            raise ModelError(f"{path} is not a policy that this version reads ({first_line(error)})") from error
 
     def asked_precision(
         self, precision: str | Precision | None, narrowed: Callable[[Precision], Precision] = lambda policy: policy
@@ -116,7 +117,7 @@ class Checkpoint:
         asked = narrowed(parse_precision(precision))
         if stored is not None and _stored_form(asked) != _stored_form(stored):
             raise InputError(
-                f"{self.name} is stored as {stored} and cannot be had as {asked}; leave the precision out, or load"
+                f"{self.name} is stored as {stored} and cannot be loaded as {asked}; leave the precision out, or load"
                 " its source"
             )
         return asked
@@ -171,7 +172,8 @@ def _from_hub(model: str) -> Path:
             f"{model!r} is neither a folder nor a hub id (such as facebook/esmfold_v1), nor demo"
         ) from None
     except LocalEntryNotFoundError:
-        pass
+        if "/" not in model and (suggestion := model_suggestion(model)):
+            raise ModelError(f"unknown model {model!r}.{suggestion}") from None
     try:
         files = [file.rfilename for file in HfApi().model_info(model, timeout=10).siblings or []]
         weights = chosen_patterns(files)
@@ -184,7 +186,8 @@ def _from_hub(model: str) -> Path:
 
 def _unreachable(model: str, error: Exception) -> str:
     return (
-        f"{model} is not in the hub's cache and could not be fetched ({first_line(error)}).\n"
+        f"{model} is not in the Hugging Face cache of this machine and could not be downloaded ({first_line(error)})."
+        f"{model_suggestion(model)}\n"
         f"Get it on a machine with network access: hf download {model} --local-dir DIR; then use --model DIR.\n"
         "--model demo comes with the package and works offline."
     )
@@ -195,7 +198,7 @@ def _check(checkpoint: Checkpoint) -> None:
     try:
         config = json.loads(path.read_text())
     except FileNotFoundError:
-        raise ModelError(f"{checkpoint.path} holds no config.json: it is no model in Hugging Face layout") from None
+        raise ModelError(f"{checkpoint.path} holds no config.json: it is not a model in Hugging Face layout") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):

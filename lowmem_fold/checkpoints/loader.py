@@ -275,7 +275,7 @@ def _check(
         if name in files:
             problems += _differences(name, files, shape, dtype)
     problems += [
-        f"{name} in {files.file_of(name).name} is no tensor of {architecture.kind}"
+        f"{name} in {files.file_of(name).name} is not a tensor of {architecture.kind}"
         for name in files
         if name not in expected and not _known(name, architecture)
     ]

@@ -86,7 +86,7 @@ def save_quantized(
     Raises
     ------
     InputError
-        The folder is there already, or another run is writing it.
+        The folder exists already, or another run is writing it.
     ModelError
         The source cannot be read.
     """
@@ -175,7 +175,7 @@ def _unpacked(module: StoredLinear, dtype: torch.dtype) -> Tensor:
 
 def _write_folder(folder: Path, source: Checkpoint, entries: Sequence[Entry], texts: Mapping[str, str]) -> None:
     if folder.exists():
-        raise InputError(f"{folder} is there already; name another folder, or remove it first")
+        raise InputError(f"{folder} exists already; name another folder, or remove it first")
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder.parent)
     with _scratch_folder(folder) as scratch:
@@ -256,7 +256,7 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
             f"# {source.short_name} stored as {precision}",
             "",
             "Written by `lowmem-fold quantize`; read by `lowmem_fold.load`, `load_backbone` if it is a language model,",
-            "and `--model` of its verbs, not by stock transformers (`lowmem-fold quantize --dequantize` writes such a",
+            "and by `--model`, not by stock transformers (`lowmem-fold quantize --dequantize` writes such a",
             "folder).",
             "",
             f"Source: {source.short_name}, whose fingerprint is {source.fingerprint()} and whose licence holds for",

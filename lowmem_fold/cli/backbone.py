@@ -1,4 +1,4 @@
-"""The options of a language model that several verbs share; no verb itself."""
+"""Options that several commands share, those of a language model above all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError, InputError, first_line
+from ..system.devices import device_word
 from ..system.terminal import say, tell
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "add_device",
+    "add_fasta",
     "add_file_options",
     "add_letter_options",
     "add_model_options",
@@ -29,56 +32,78 @@ __all__ = [
 DEFAULT_BACKBONE = "facebook/esm2_t33_650M_UR50D"
 
 
-def add_sequence_options(parser: argparse.ArgumentParser, masked: str = "") -> None:
-    """Declare `--fasta` and `--sequence`. masked: what help says of masked residues."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "-i", "--fasta", metavar="FASTA", help=f"FASTA file, gzip accepted, - for standard input{masked}"
+def add_fasta(source: argparse._MutuallyExclusiveGroup, more: str = "") -> None:
+    """Declare the FASTA file, with `-i` before it or not. more: what else its help says."""
+    # SUPPRESS: where there is none, the value of -i stays
+    source.add_argument("fasta", metavar="FASTA", nargs="?", default=argparse.SUPPRESS, help="FASTA file, as with -i")
+    source.add_argument("-i", "--fasta", metavar="FASTA", help=f"FASTA file, plain or gzip, - for standard input{more}")
+
+
+def add_device(group: argparse._ActionsContainer) -> None:
+    """Declare `--device`."""
+    group.add_argument(
+        "--device",
+        metavar="D",
+        type=device_word,
+        default="auto",
+        help="auto, cpu, gpu (the same as cuda), cuda:N for one of several, or mps (Apple) [auto: a CUDA GPU if there "
+        "is one, else the CPU]",
     )
+
+
+def add_sequence_options(parser: argparse.ArgumentParser, masked: str = "") -> None:
+    """Declare the FASTA file and `--sequence`. masked: what help says of masked residues."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    add_fasta(source, masked)
     source.add_argument("-s", "--sequence", metavar="SEQ", help=f"one sequence instead of a file{masked}")
     add_letter_options(parser)
 
 
-def add_letter_options(parser: argparse.ArgumentParser) -> None:
-    """Declare `--allow-nucleotide-letters`, which every verb has that reads sequences."""
+def add_letter_options(parser: argparse._ActionsContainer) -> None:
+    """Declare `--allow-nucleotide-letters`, which every command has that reads sequences."""
     parser.add_argument(
         "--allow-nucleotide-letters",
         action="store_true",
-        help="take sequences that look like DNA or RNA, 15 letters or more of ACGTUN alone, as proteins [refuse them]",
+        help="take sequences that look like DNA or RNA (15 letters or more, all of ACGTUN) as proteins [refuse them]",
     )
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Declare what `lowmem_fold.load_backbone` takes."""
     parser.add_argument(
-        "-m", "--model", metavar="M", default=DEFAULT_BACKBONE, help=f"hub id or local folder [{DEFAULT_BACKBONE}]"
+        "-m",
+        "--model",
+        metavar="M",
+        default=DEFAULT_BACKBONE,
+        help=f"model on the Hugging Face hub, or local folder [{DEFAULT_BACKBONE}]",
     )
     parser.add_argument(
         "--precision",
         metavar="P",
-        help="fp32, fp16, bf16, int8, int4, float8, bnb-int8 or bnb-nf4 [that of a quantized folder, else fp32]",
+        help="how weights are stored: fp32, fp16, bf16, int8, int4, float8, bnb-int8 or bnb-nf4 [that of a quantized "
+        "folder, else fp32]",
     )
-    parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, cuda:N or mps [auto]")
+    add_device(parser)
     parser.add_argument(
-        "--memory", metavar="SIZE", help="memory of the device that may be used, such as 8GB or 8GiB [all that is free]"
+        "--memory", metavar="SIZE", help="memory of the device that may be used, e.g. 8GB or 8GiB [all that is free]"
     )
     parser.add_argument(
         "--placement",
         choices=("resident", "streamed"),
-        help="where weights live: all on the device, or two layers at a time [the first that fits]",
+        help="weights on the device: all (resident), or two layers at a time (streamed) [the first that fits]",
     )
     parser.add_argument(
         "--attention",
         choices=("auto", "sdpa", "eager"),
         default="auto",
-        help="implementation of attention [auto: sdpa where the model has it]",
+        help="how attention is computed: sdpa is torch's fast way [auto: sdpa where the model has it]",
     )
 
 
 def add_file_options(parser: argparse.ArgumentParser, metavar: str, help: str) -> None:
     """Declare `--output`, which may be left out, and `--overwrite`."""
     parser.add_argument("-o", "--output", metavar=metavar, help=help)
-    parser.add_argument("--overwrite", action="store_true", help="write it in place of a file that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
 
 
 def check_file(arguments: argparse.Namespace) -> None:
@@ -96,12 +121,12 @@ def write_file(arguments: argparse.Namespace, text: str) -> None:
     try:
         write_text_atomic(arguments.output, text)
     except OSError as error:
-        raise InputError(f"{arguments.output} could not be written, and is as it was: {error}") from error
-    say(f"{arguments.output} is written")
+        raise InputError(f"{arguments.output} could not be written, and is unchanged: {error}") from error
+    say(f"{arguments.output}: written")
 
 
 def load(arguments: argparse.Namespace) -> Backbone:
-    """The model that the options ask for, told of on standard error. BudgetError if its weights have no room."""
+    """Load the model that the options ask for and name it on standard error. BudgetError if its weights do not fit."""
     from ..backbones.loading import load_backbone
     from ..memory.exhaustion import is_out_of_memory
 
@@ -113,8 +138,8 @@ def load(arguments: argparse.Namespace) -> Backbone:
         if not is_out_of_memory(error):
             raise
         raise BudgetError(
-            f"the weights of {arguments.model} have no room on the device ({first_line(error)}): take --placement "
-            "streamed, or a smaller --precision, such as int8 or int4"
+            f"the weights of {arguments.model} do not fit in the memory of the device ({first_line(error)}): use "
+            "--placement streamed, or a smaller --precision, such as int8 or int4"
         ) from None
     told = backbone.describe()
     listed = ", ".join(str(told[name]) for name in ("family", "precision", "attention", "placement", "device"))
@@ -123,7 +148,7 @@ def load(arguments: argparse.Namespace) -> Backbone:
 
 
 def made_by(backbone: Backbone) -> dict[str, str]:
-    """What a file says of the model that made it."""
+    """Return what a file says of the model that made it."""
     return {
         "model": backbone.checkpoint.short_name,
         "precision": str(backbone.precision),
@@ -132,7 +157,7 @@ def made_by(backbone: Backbone) -> dict[str, str]:
 
 
 def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
-    """The sequences that the options name, one chain each, by the first words of their headers as they are."""
+    """Read the sequences that the options name, one chain each, known by the first word of their headers."""
     from ..backbones.chain import refuse_chains
     from ..sequences.fasta import parse_sequence, read_fasta
 

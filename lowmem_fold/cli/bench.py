@@ -1,7 +1,7 @@
-"""Measure memory, seconds and accuracy of our code, and of stock's beside it, each configuration in its own process.
+"""Measure memory, seconds and accuracy of lowmem_fold and of stock transformers, each configuration in its own process.
 
-Name a preset, or spell the sweep out. Every record is kept in the file of -o, in which a later run of the same command
-finds what is done; running out of memory, a refusal and a time-out are results too.
+Choose a preset, or give the models, lengths and so on to measure: each is measured with each. Every result is kept in
+the file of -o, and the same command resumes there; running out of memory, a refusal and a time-out are results too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ..bench.presets import PRESETS, STOCK, grid
 from ..bench.table import comparison_table, result_text
 from ..errors import InputError
 from ..families.registry import DEFAULT_MODEL
+from ..precision import plain_words
+from ..system.devices import device_word
 from ..system.terminal import printable, say, tell
 from .main import OK, SOME_FAILED
 
@@ -38,38 +40,47 @@ _DEFAULTS: dict[str, list[Any]] = {
 }
 _EXIT_CODES = """\
 exit codes:
-  0    all is measured
-  1    a configuration failed otherwise than for want of memory or time
-  2    an option is wrong, or a model cannot be had
-  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+  0    everything is measured
+  1    a configuration failed, and not for lack of memory or time
+  2    an option is wrong, or a model is not available
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command resumes
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
     parser.epilog = _EXIT_CODES
     parser.usage = "lowmem-fold bench (--preset quick|full | --lengths N ... | ...) [-o FILE.jsonl] [options]"
     parser.add_argument("--preset", choices=list(PRESETS), help=presets)
     parser.add_argument(
-        "--models", metavar="M", nargs="+", help=f"hub ids, local folders, or demo; one for a preset [{DEFAULT_MODEL}]"
+        "--models",
+        metavar="M",
+        nargs="+",
+        help=f"on the Hugging Face hub, local folders, or demo; one for a preset [{DEFAULT_MODEL}]",
     )
-    parser.add_argument("--codes", metavar="C", nargs="+", help=f"{OURS}, or a peer ['{OURS}' '{STOCK}']")
-    parser.add_argument("--precisions", metavar="P", nargs="+", help="of our code, as of lowmem-fold fold [fp32]")
-    parser.add_argument("--placements", metavar="W", nargs="+", help="resident, staged, streamed [resident]")
+    parser.add_argument(
+        "--codes", metavar="C", nargs="+", help=f"implementations: {OURS}, or one to compare with ['{OURS}' '{STOCK}']"
+    )
+    parser.add_argument("--precisions", metavar="P", nargs="+", type=plain_words, help="as for lowmem-fold fold [fp32]")
+    parser.add_argument(
+        "--placements", metavar="W", nargs="+", help="of the weights: resident, staged, streamed [resident]"
+    )
     parser.add_argument("--lengths", metavar="N", nargs="+", type=int, help="residues [128]")
     parser.add_argument("--num-recycles", metavar="N", nargs="+", type=int, help="passes after the first one [3]")
-    parser.add_argument("--chunk-size", metavar="N", type=int, help="rows of the pair state at once, in our code")
-    parser.add_argument("--repeats", metavar="N", type=int, help="most folds whose time is taken [5]")
-    parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps [auto, or that of the preset]")
-    parser.add_argument("--memory", metavar="SIZE", help="budget that is enforced on a CUDA device, such as 8GB [none]")
+    parser.add_argument("--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once")
+    parser.add_argument("--repeats", metavar="N", type=int, help="how often to fold, at most, for the times [5]")
+    parser.add_argument(
+        "--device", metavar="D", type=device_word, help="auto, cpu, gpu, cuda:N or mps [auto, or that of the preset]"
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="memory that a CUDA device is held to, e.g. 8GB [all]")
     parser.add_argument(
         "--time-limit", metavar="S", type=float, help="seconds for one configuration [600, or that of the preset]"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE.jsonl", help="where records go [bench.jsonl, bench-PRESET.jsonl]"
+        "-o", "--output", metavar="FILE.jsonl", help="file for the results [bench.jsonl, or bench-PRESET.jsonl]"
     )
-    parser.add_argument("--report", metavar="FILE.html", help="write a page with tables and pictures of the records")
+    parser.add_argument("--report", metavar="FILE.html", help="write a page with tables and pictures of the results")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals() as stops:
             sweep.run(stops)
     except Stopped as stop:
-        tell(f"stopped by {stop}; run the same command again to go on")
+        tell(f"stopped by {stop}; run the same command again to resume")
         return stop.exit_code
     finally:
         progress.close()
@@ -188,7 +199,9 @@ def _check_codes(codes: Sequence[str]) -> None:
 
     for code in codes:
         if code != OURS and code not in PEERS:
-            raise InputError(f"--codes {code!r} is none of {', '.join(repr(name) for name in (OURS, *PEERS))}")
+            raise InputError(
+                f"--codes {code!r} is unknown; choose from: {', '.join(repr(name) for name in (OURS, *PEERS))}"
+            )
 
 
 def _here(device: str) -> str:

@@ -1,8 +1,8 @@
 """Write the embeddings of the sequences of a FASTA file: one vector for each residue, or one for each protein.
 
 The ending of the output says what it is: .h5 (HDF5, a dataset for each id), .sqlite, .safetensors or .pt. Each sequence
-is run once, like lengths together; records stand in the order of the input. Run the same command again after an
-interruption: it goes on. A file that is there is added to, if model, precision, layers and poolings are the same.
+is run once, similar lengths together; records are in the order of the input. Run the same command again after an
+interruption: it resumes. A file that exists is added to, if model, precision, layers and poolings are the same.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _MAX_LISTED = 10
 _EPILOG = """\
 exit codes:
   0    all records are embedded
-  1    some records failed, the others are in the file; or the run could not end, and the same command goes on
-  2    the input or an option is wrong, or the model cannot be had: nothing was embedded
-  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+  1    some records failed, the others are in the file; or the run could not end, and the same command resumes
+  2    the input or an option is wrong, or the model is not available: nothing was embedded
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command resumes
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
-    parser.usage = "lowmem-fold embed (-i FASTA | -s SEQ) -o FILE [options]"
+    """Declare the options of the command."""
+    parser.usage = "lowmem-fold embed (FASTA | -s SEQ) -o FILE [options]"
     parser.epilog = _EPILOG
     add_sequence_options(parser)
     parser.add_argument(
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pool",
         metavar="P[,P...]",
-        help=f"one vector for a protein: {', '.join(POOLS)} over its residues, several behind one another [none]",
+        help=f"one vector for a protein: {', '.join(POOLS)} over its residues; several are joined end to end [none]",
     )
     parser.add_argument(
         "--residues", action="store_true", help="with --pool, keep the vectors of the residues too [without --pool]"
@@ -63,18 +63,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--long",
         choices=LONG,
         default="refuse",
-        help="sequences of more residues than the model takes: refuse them, leave out their end, or run windows that "
-        "overlap [refuse]",
+        help="sequences longer than the model takes: refuse them, truncate them at the end, or run overlapping windows "
+        "[refuse]",
     )
     parser.add_argument(
-        "--max-length", metavar="N", type=int, help="residues that count as long, if less than the model takes"
+        "--max-length",
+        metavar="N",
+        type=int,
+        help="residues from which on a sequence is too long, if fewer than the model takes",
     )
     parser.add_argument("--overlap", metavar="N", type=int, help="residues that windows share [a quarter of a window]")
     parser.add_argument(
         "--max-tokens-per-batch",
         metavar="N",
         type=int,
-        help="run so many at once, padding included [what is worthwhile and fits]",
+        help="run up to N residues at once, padding included [what is worthwhile and fits]",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     add_model_options(parser)
@@ -110,10 +113,10 @@ def run(arguments: argparse.Namespace) -> int:
                 progress=progress,
             )
     except Stopped as stop:
-        tell(f"stopped by {stop}; run the same command again to go on")
+        tell(f"stopped by {stop}; run the same command again to resume")
         return stop.exit_code
     except (OSError, WeightsLostError, DeviceFailedError) as error:
-        tell(f"error: {error}. What is finished is sound; run the same command again to go on")
+        tell(f"error: {error}. What is finished is intact; run the same command again to resume")
         return SOME_FAILED
     _report(summary, len(found), arguments.output)
     return SOME_FAILED if summary.failed else OK

@@ -1,7 +1,7 @@
-"""Tell what a language model would put where residues are masked.
+"""Say which residues a language model expects at masked positions.
 
-All masked residues of a sequence are masked together. Probabilities are among the 20 amino acids: the twenty of a
-position sum up to 1.
+All masked positions of a sequence are masked together. Probabilities are over the 20 amino acids: those of a position
+sum to 1.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _MOST = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
-    parser.usage = "lowmem-fold fill (-s 'MKT*LV' | -i FASTA) [options]"
-    add_sequence_options(parser, ", '*' or '<mask>' for masked residues")
+    """Declare the options of the command."""
+    parser.usage = "lowmem-fold fill (-s 'MKT*LV' | FASTA) [options]"
+    add_sequence_options(parser, "; '*' or '<mask>' for masked residues")
     parser.add_argument(
         "-k",
         metavar="K",
         type=int,
         choices=range(1, 21),
         default=_MOST,
-        help=f"residues to show at a position, 1 to 20 [{_MOST}]",
+        help=f"how many residues to show at a position, 1 to 20 [{_MOST}]",
     )
     add_file_options(parser, "CSV", "write a table: id, position, rank, residue, probability, and what it was made by")
     add_model_options(parser)

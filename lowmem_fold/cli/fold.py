@@ -1,13 +1,15 @@
-"""Predict the structures of the sequences of a FASTA file.
+"""Predict the structures of the sequences in a FASTA file.
 
 For each record the output folder gets <id>.pdb (pLDDT in the B-factor), <id>.scores.json, and what else is asked for.
-For the run it gets scores.jsonl (a line for each record, with its status: ok, suspect or failed), config.json (settings
-and versions) and lowmem_fold.log. Run the same command again after an interruption: finished records are skipped.
+For the run it gets scores.csv and scores.jsonl (a row for each record, with its status: ok, suspect, incomplete or
+failed), config.json (settings and versions) and lowmem_fold.log. Run the same command again after an interruption: it
+resumes, and finished records are skipped.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +18,9 @@ from ..errors import DeviceFailedError, InputError, OutputLostError
 from ..families.registry import DEFAULT_MODEL
 from ..planning.options import PLACEMENTS
 from ..run.options import FORMATS, RunOptions
-from ..system.terminal import say, tell
-from .backbone import add_letter_options
-from .main import OK, SOME_FAILED
+from ..system.terminal import called_as, say, tell
+from .backbone import add_device, add_fasta, add_letter_options
+from .main import OK, SOME_FAILED, main
 
 if TYPE_CHECKING:
     from ..run.folding import RunSummary
@@ -31,102 +33,129 @@ _EXIT_CODES = """\
 exit codes:
   0    all records are folded (those marked suspect are written, and named at the end)
   1    some records failed, the others are written; or results could not be written, or their folder was removed
-  2    the input or an option is wrong, or the model cannot be had: nothing was folded
-  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+  2    the input or an option is wrong, or the model is not available: nothing was folded
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command resumes
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
-    default = RunOptions()
+    """Declare the options of the command."""
     parser.epilog = _EXIT_CODES
-    parser.usage = "lowmem-fold fold (-i FASTA | --sequence SEQ) -o FOLDER [options]"
-    source = parser.add_mutually_exclusive_group(required=True)
+    parser.usage = "lowmem-fold fold (FASTA | -s SEQ) -o FOLDER [options]"
+    _add_files(parser.add_argument_group("input and output"))
+    _add_model(parser.add_argument_group("model"))
+    _add_memory(parser.add_argument_group("device and memory"))
+    _add_resuming(parser.add_argument_group("results that are there already"))
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    default = RunOptions()
+    source = group.add_mutually_exclusive_group(required=True)
+    add_fasta(source, "; ':' separates the chains of a complex")
     source.add_argument(
-        "-i", "--fasta", metavar="FASTA", help="FASTA file, gzip accepted, - for standard input; ':' between chains"
+        "-s", "--sequence", metavar="SEQ", help="one sequence instead of a file; its files are named 'sequence'"
     )
-    source.add_argument(
-        "--sequence", metavar="SEQ", help="one sequence instead of a file; its files are named 'sequence'"
+    group.add_argument(
+        "-o", "--output", metavar="FOLDER", required=True, help="folder for the results; made if need be"
     )
-    add_letter_options(parser)
-    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="where results go; made if need be")
-    parser.add_argument(
+    group.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        default=default.format,
+        help="structure files: PDB, mmCIF (with the metadata of ModelCIF), or both [pdb]",
+    )
+    group.add_argument(
+        "--save-pae",
+        action="store_true",
+        help="write <id>.pae.json, the predicted aligned error, as the AlphaFold database has it",
+    )
+    group.add_argument(
+        "--view", action="store_true", help="write a page with all structures after the run, and open it in the browser"
+    )
+    add_letter_options(group)
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    default = RunOptions()
+    group.add_argument(
+        "-m",
         "--model",
         metavar="M",
         default=default.model,
-        help=f"hub id, local folder, or demo (small, comes with the package, works offline) [{DEFAULT_MODEL}]",
+        help="model on the Hugging Face hub, local folder, or demo (small, comes with the package, works offline) "
+        f"[{DEFAULT_MODEL}]",
     )
-    parser.add_argument(
+    group.add_argument(
         "--precision",
         metavar="P",
-        help="fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4, or PART=FORMAT,... with the parts stem, trunk, "
-        "pair-modules, structure, and pair for the pair state [that of a quantized folder, else fp32]",
+        help="how weights are stored: fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or by parts, "
+        "PART=FORMAT,... of language-model, sequence-track, pair-modules, structure, and pair-state "
+        "[that of a quantized folder, else fp32]",
     )
-    parser.add_argument(
+    group.add_argument(
         "--num-recycles",
         metavar="N",
         type=int,
         default=default.num_recycles,
         help=f"passes through the trunk after the first one [{default.num_recycles}]",
     )
-    parser.add_argument(
+    group.add_argument(
         "--recycle-tolerance",
         metavar="A",
         type=float,
-        help="stop recycling when the CA distances change by less than so many Angstrom [never]",
+        help="stop recycling when CA distances change by less than A Angstrom [never]",
     )
-    parser.add_argument(
-        "--device",
-        metavar="D",
-        default=default.device,
-        help="auto, cpu, cuda, cuda:N or mps [auto: CUDA where there is one, else the CPU]",
-    )
-    parser.add_argument(
+
+
+def _add_memory(group: argparse._ArgumentGroup) -> None:
+    add_device(group)
+    group.add_argument(
         "--memory",
         metavar="SIZE",
-        help="memory of the device that may be used, such as 8GB (8 x 10^9 bytes) or 8GiB; what does not fit in the "
-        "fastest placement gets a slower one [all that is free]",
+        help="memory of the device that may be used, e.g. 8GB (8 x 10^9 bytes) or 8GiB; where the fastest placement "
+        "does not fit, a slower one is used [all that is free]",
     )
-    parser.add_argument(
-        "--host-memory", metavar="SIZE", help="main memory that may be used beside a GPU [all that is free]"
+    group.add_argument(
+        "--host-memory", metavar="SIZE", help="main memory (RAM) that may be used, when computing on a GPU [all free]"
     )
-    parser.add_argument(
+    group.add_argument(
         "--placement",
         choices=PLACEMENTS,
-        help="where weights live: all on the device, those of the present phase, or two layers at a time [the fastest "
-        "that fits]",
+        help="which weights are on the device: all (resident), those of the present phase (staged), or two layers at "
+        "a time (streamed) [the fastest that fits]",
     )
-    parser.add_argument(
+    group.add_argument(
         "--allow-precision",
         metavar="P[,P...]",
         type=_precisions,
         action="extend",
         default=[],
-        help="what a record may be folded in that fits in no placement, such as int8,int4; its line says so [none]",
+        help="lower precisions for a record that fits in no placement, e.g. int8,int4; its row says so [none]",
     )
-    parser.add_argument(
-        "--stem-cache",
-        metavar="FOLDER",
-        help="keep the language model's results there, and take them from there, also with other recycles",
+    group.add_argument(
+        "--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once; fewer need less memory"
     )
-    parser.add_argument(
-        "--chunk-size", metavar="N", type=int, help="rows of the pair state worked on at once; less needs less memory"
-    )
-    parser.add_argument(
+    group.add_argument(
         "--max-tokens-per-batch",
         metavar="N",
         type=int,
-        help="fold short sequences together, up to so many residues, shortest first [one at a time, as in the file]",
+        help="fold short sequences together, up to N residues, shortest first [one at a time, as in the file]",
     )
-    parser.add_argument("--format", choices=list(FORMATS), default=default.format, help="structure files [pdb]")
-    parser.add_argument("--save-pae", action="store_true", help="write <id>.pae.json as the AlphaFold database does")
-    parser.add_argument(
+    group.add_argument(
+        "--stem-cache",
+        metavar="FOLDER",
+        help="keep the language model's results in a folder, and reuse those found there, e.g. with other recycles",
+    )
+
+
+def _add_resuming(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--overwrite",
         action="store_true",
-        help="fold finished records again, with other settings if these are other, and remove their files of formats "
-        "that are not asked for",
+        help="fold finished records again, also with other settings, and remove their files of formats that are not "
+        "asked for now",
     )
-    parser.add_argument(
+    group.add_argument(
         "--adopt",
         action="store_true",
         help="write a lost or damaged config.json anew, if all results in the folder have the settings given now",
@@ -148,16 +177,31 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals() as stops:
             summary = fold_records(records, arguments.output, options, progress=Progress(), stops=stops)
     except Stopped as stop:
-        tell(f"stopped by {stop}; {_how_to_go_on(options)}")
+        tell(f"stopped by {stop}; {_how_to_resume(options)}")
         return stop.exit_code
     except OutputLostError as error:
         tell(f"error: {error}")
         return SOME_FAILED
     except (OSError, DeviceFailedError) as error:
-        tell(f"error: {error}. What is finished in {arguments.output} is sound; {_how_to_go_on(options)}")
+        tell(f"error: {error}. What is finished in {arguments.output} is intact; {_how_to_resume(options)}")
         return SOME_FAILED
-    _report(summary, len(records), Path(arguments.output))
+    out = Path(arguments.output)
+    _report(summary, len(records), out)
+    if summary.folded or summary.skipped:
+        _show(out, arguments.view)
     return SOME_FAILED if summary.failed else OK
+
+
+def _show(out: Path, opened: bool) -> None:
+    """Say how to look at the results, or open them."""
+    if not opened:
+        say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
+    elif main(["view", str(out)]) == OK:
+        from ..view.page import open_page
+        from .view import PAGE
+
+        if not open_page(out / PAGE):
+            tell(f"no browser was found: open {out / PAGE} in one")
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -222,7 +266,7 @@ def _listed(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _how_to_go_on(options: RunOptions) -> str:
+def _how_to_resume(options: RunOptions) -> str:
     if options.overwrite:
-        return "the same command without --overwrite goes on (what was finished before, with the same settings, stays)"
-    return "run the same command again to go on"
+        return "the same command without --overwrite resumes (what was finished before, with the same settings, stays)"
+    return "run the same command again to resume"

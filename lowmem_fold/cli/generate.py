@@ -1,4 +1,4 @@
-"""Sample sequences from a masked language model.
+"""Sample new sequences from a masked language model.
 
 All residues, or those that a template masks, are unmasked step by step: first the positions that the model is surest
 of, each with a residue sampled at the temperature. The same options and seed give the same sequences.
@@ -25,13 +25,13 @@ _LINE = 80
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.usage = "lowmem-fold generate (--length L | --template 'MKT***') [options]"
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--length", metavar="L", type=int, help="residues of a sequence that is all new")
-    what.add_argument("--template", metavar="SEQ", help="a sequence, '*' or '<mask>' for the residues to sample")
+    what.add_argument("--length", metavar="L", type=int, help="how many residues, of a sequence that is all new")
+    what.add_argument("--template", metavar="SEQ", help="a sequence with '*' or '<mask>' at the residues to sample")
     add_letter_options(parser)
-    parser.add_argument("-n", "--number", metavar="N", type=int, default=1, help="sequences [1]")
+    parser.add_argument("-n", "--number", metavar="N", type=int, default=1, help="how many sequences [1]")
     parser.add_argument(
         "--temperature",
         metavar="T",
@@ -39,9 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="above 1 more varied, below 1 less; 0: the most probable residue each time [1]",
     )
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="other seeds, other sequences [0]")
     parser.add_argument(
-        "--steps", metavar="R", type=int, help="runs of the model; fewer are quicker and less like it [one a residue]"
+        "--seed",
+        metavar="S",
+        type=int,
+        default=0,
+        help="number that the random choice starts from; another seed gives other sequences [0]",
+    )
+    parser.add_argument(
+        "--steps",
+        metavar="R",
+        type=int,
+        help="runs of the model; fewer are quicker and follow the model less closely [one for each residue]",
     )
     add_file_options(parser, "FASTA", "the file to write [standard output]")
     add_model_options(parser)

@@ -1,6 +1,6 @@
 """Show versions, devices, memory and optional packages; with --model, how its weights would be stored.
 
-Nothing is loaded: --precision and --device say what `lowmem-fold fold` would make of the model.
+No weights are loaded: with --precision and --device it shows what `lowmem-fold fold` would make of the model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import platform
 from typing import Any
 
 from ..errors import InputError
+from ..system.devices import device_word
+from ..system.optional_packages import install_command
 from ..system.terminal import say
 from ..system.versions import environment_versions, installed_version
 from .main import OK
@@ -25,28 +27,37 @@ EXTRAS = {
     "quanto": {"optimum-quanto": "makes int8, int4 and float8 weights (using them needs nothing)"},
     "bnb": {"bitsandbytes": "makes bnb-int8 and bnb-nf4 weights (using them needs nothing)"},
     "hdf5": {"h5py": "writes embeddings as .h5"},
-    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "plots and pictures of structures"},
-    "bench": {"matplotlib": "plots of measurements", "psutil": "peak memory on Windows"},
+    "viz": {"py3Dmol": "structures in notebooks", "matplotlib": "pictures of structures and measurements"},
+    "bench": {"matplotlib": "pictures of structures and measurements", "psutil": "peak memory on Windows"},
+    "completion": {"shtab": "completion of commands and options in a shell"},
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.add_argument(
         "-m",
         "--model",
         metavar="M",
-        help="hub id or local folder, of a language model too, or demo: tell of its weights",
+        help="folding or language model, on the Hugging Face hub or a local folder, or demo: show how it is stored",
     )
-    parser.add_argument("--precision", metavar="P", help="with --model: as of lowmem-fold fold")
-    parser.add_argument("--device", metavar="D", default="auto", help="with --model: as of lowmem-fold fold [auto]")
+    parser.add_argument(
+        "--precision", metavar="P", help="with --model: how its weights are to be stored, as for lowmem-fold fold"
+    )
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        type=device_word,
+        default="auto",
+        help="with --model: the device to use it on, as for lowmem-fold fold [auto]",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what this machine and installation have, or what a model would be stored in; returns the exit code."""
     if arguments.model is None and arguments.precision is not None:
-        raise InputError("--precision is told of a model: give --model too")
+        raise InputError("--precision needs --model: it says how that model's weights would be stored")
     if arguments.model is None:
         facts = collect()
         say(json.dumps(facts, indent=1) if arguments.json else _as_text(facts))
@@ -143,7 +154,10 @@ def _cuda_device(index: int) -> dict[str, Any]:
 
 def _as_text(facts: dict[str, Any]) -> str:
     versions = [f"  {name:<14} {version or 'not installed'}" for name, version in facts["versions"].items()]
-    extras = [line for extra, packages in facts["extras"].items() for line in _extra_lines(extra, packages)]
+    packages = {name: about for group in facts["extras"].values() for name, about in group.items()}
+    extras = [_package_line(name, about) for name, about in packages.items()]
+    if missing := [name for name, about in packages.items() if about["version"] is None]:
+        extras.append(f"  {install_command(*missing)}")
     machine = [
         f"  {facts['platform']}, {facts['cpu_cores']} CPU cores",
         f"  memory  {_sizes(facts['memory'])}",
@@ -151,12 +165,6 @@ def _as_text(facts: dict[str, Any]) -> str:
     ]
     blocks = {"versions": versions, "machine": machine, "optional packages": extras}
     return "\n\n".join("\n".join([title, *lines]) for title, lines in blocks.items())
-
-
-def _extra_lines(extra: str, packages: dict[str, Any]) -> list[str]:
-    missing = any(about["version"] is None for about in packages.values())
-    lines = [_package_line(name, about) for name, about in packages.items()]
-    return [*lines, f"    pip install 'lowmem-fold[{extra}]'"] if missing else lines
 
 
 def _package_line(name: str, about: dict[str, str | None]) -> str:

@@ -1,6 +1,7 @@
-"""Tell what a fold will take before it runs: memory and seconds in each placement and precision, and which to choose.
+"""Say what a fold will need before it runs: memory and time, and which placement and precision to choose.
 
-Neither the weights nor the device need be here: give --device cuda and --memory for a card that is elsewhere.
+Neither the weights nor the device need be on this machine: --device gpu --memory 8GB plans for a card of 8 GB. Where
+the device is here, its speed is measured once (about 10 seconds on an idle machine) and kept, to predict times.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -18,17 +21,21 @@ from ..families.registry import DEFAULT_MODEL
 from ..memory.budget import format_memory
 from ..planning.options import PLACEMENTS
 from ..run.batches import WINDOW_TOKENS
+from ..run.options import RunOptions
+from ..system.devices import device_here, find_device, named_device
 from ..system.terminal import say, tell
-from .backbone import add_letter_options
+from .backbone import add_device, add_fasta, add_letter_options
 from .main import OK, SOME_FAILED
+from .plan_text import batch_text, cards_table, plans_text
 
 if TYPE_CHECKING:
-    from ..planning.cards import Longest
-    from ..planning.plan import Plan, Planner, Plans
+    from ..planning.plan import Planner, Plans
     from ..sequences.records import Record
 
-__all__ = ["add_arguments", "cards_table", "duration", "run"]
+__all__ = ["add_arguments", "run"]
 
+#: Slowest turn to fastest: 1 where the machine has nothing else to do.
+_BUSY = 1.5
 _EXIT_CODES = """\
 exit codes:
   0  a plan for every record
@@ -38,45 +45,112 @@ exit codes:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.epilog = _EXIT_CODES
-    parser.usage = "lowmem-fold plan (-L N | -i FASTA | --cards) [--memory 8GB] [options]"
+    parser.usage = "lowmem-fold plan (-L N | FASTA | --cards) [--memory 8GB] [options]"
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-L", "--length", metavar="N", type=int, help="residues, with 25 for each linker between chains")
-    what.add_argument("-i", "--fasta", metavar="FASTA", help="each record of a FASTA file, and all of them together")
-    what.add_argument("--cards", action="store_true", help="the longest protein for each size of card, beside stock's")
+    what.add_argument(
+        "-L", "--length", metavar="N", type=int, help="residues; for each further chain add 25, its linker"
+    )
+    add_fasta(what, "; each record, and all of them together")
+    what.add_argument(
+        "--cards",
+        action="store_true",
+        help="the longest protein for each size of graphics card, compared with stock transformers",
+    )
     add_letter_options(parser)
     parser.add_argument(
-        "--memory", metavar="M", help="budget on the device: 8GB (8 x 10^9 bytes), 8GiB [what is free on it]"
-    )
-    parser.add_argument("--host-memory", metavar="M", help="budget for weights that wait beside a device [none]")
-    parser.add_argument(
-        "--model", metavar="M", default=DEFAULT_MODEL, help=f"hub id, local folder, or demo [{DEFAULT_MODEL}]"
+        "--memory",
+        metavar="SIZE",
+        help="memory of the device that may be used, e.g. 8GB (8 x 10^9 bytes) or 8GiB [what is free on it]",
     )
     parser.add_argument(
-        "--precision", metavar="P", help="as of lowmem-fold fold [that of a quantized folder, else fp32]"
+        "--host-memory", metavar="SIZE", help="main memory (RAM) for weights that wait beside a GPU [not limited]"
     )
-    parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, cuda:N or mps [auto]")
-    parser.add_argument("--placement", choices=PLACEMENTS, help="choose no other [the fastest that fits]")
+    parser.add_argument(
+        "-m",
+        "--model",
+        metavar="M",
+        default=DEFAULT_MODEL,
+        help=f"model on the Hugging Face hub, local folder, or demo [{DEFAULT_MODEL}]",
+    )
+    parser.add_argument(
+        "--precision",
+        metavar="P",
+        help="how weights are stored, as for lowmem-fold fold [that of a quantized folder, else fp32]",
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--placement", choices=PLACEMENTS, help="choose no other placement of the weights [the fastest that fits]"
+    )
     parser.add_argument("--num-recycles", metavar="N", type=int, default=3, help="passes after the first one [3]")
     parser.add_argument(
-        "--calibrate", action="store_true", help="measure this device first (10 seconds), to tell seconds"
+        "--calibrate",
+        action=argparse.BooleanOptionalAction,
+        help="measure how fast the device is, anew, or not at all [once, where it is here; not with --json]",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object, sizes in bytes")
+    parser.add_argument(
+        "--all", action="store_true", help="show every precision in every placement [the rows that matter]"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object with all plans, sizes in bytes")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plans; returns the exit code."""
     if arguments.cards:
         return _cards(arguments)
+    if arguments.length is not None and arguments.length < 1:
+        raise InputError(f"--length must be a whole number of residues, 1 or more; it is {arguments.length}")
     records = _records(arguments)
     planner = _planner(arguments)
     if arguments.fasta is None:
         with _no_collection():
             plans = planner.plans(arguments.length)
-        say(json.dumps(plans.to_dict(), indent=1) if arguments.json else _as_text(plans))
+        if arguments.json:
+            say(json.dumps(plans.to_dict(), indent=1))
+        else:
+            text = plans_text(
+                plans,
+                _budget(arguments, plans),
+                _fold_command(arguments),
+                all_rows=arguments.all,
+                notes=_notes(arguments),
+            )
+            say(text)
         return OK if plans.chosen else SOME_FAILED
-    return _batch(planner, records, arguments.json)
+    return _batch(planner, records, arguments)
+
+
+def _budget(arguments: argparse.Namespace, plans: Plans) -> str:
+    """The memory that may be used, as it was given, for the middle of a sentence; empty if it is not known."""
+    if plans.memory_bytes is None:
+        return ""
+    size = format_memory(plans.memory_bytes)
+    return f"the {size} that are free" if arguments.memory is None else f"{arguments.memory} ({size})"
+
+
+def _notes(arguments: argparse.Namespace) -> list[str]:
+    """How to plan for a card, where somebody may have meant one."""
+    if arguments.memory is None or arguments.device != "auto" or named_device("auto") != "cpu":
+        return []
+    return [
+        "This plans for the CPU, as no GPU was found here. For a card of that size: add --device gpu; for all sizes:"
+        " lowmem-fold plan --cards"
+    ]
+
+
+def _fold_command(arguments: argparse.Namespace) -> str:
+    words = ["lowmem-fold", "fold", arguments.fasta or "proteins.fasta", "-o", "out/"]
+    if arguments.model != DEFAULT_MODEL:
+        words += ["--model", arguments.model]
+    for name in ("precision", "memory", "host_memory", "placement"):
+        if getattr(arguments, name) is not None:
+            words += [f"--{name.replace('_', '-')}", getattr(arguments, name)]
+    if arguments.device != "auto":
+        words += ["--device", arguments.device]
+    if arguments.num_recycles != RunOptions.num_recycles:
+        words += ["--num-recycles", str(arguments.num_recycles)]
+    return shlex.join(words)
 
 
 @contextmanager
@@ -92,16 +166,20 @@ def _no_collection() -> Iterator[None]:
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
     if arguments.fasta is None:
         return []
+    if arguments.fasta.isdecimal() and not Path(arguments.fasta).exists():
+        raise InputError(
+            f"{arguments.fasta}: no such file. To plan for {arguments.fasta} residues: -L {arguments.fasta}"
+        )
     from ..sequences.fasta import read_fasta
 
     return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
 
 
 def _planner(arguments: argparse.Namespace) -> Planner:
+    """Return the planner, once the device's speed is known, if it is to be known."""
     from ..planning.plan import Planner
-    from ..system.devices import device_here, find_device
 
-    planner = Planner(
+    planner = Planner(  # refuses what is wrong before anything is measured
         arguments.memory,
         arguments.model,
         arguments.precision,
@@ -110,26 +188,26 @@ def _planner(arguments: argparse.Namespace) -> Planner:
         arguments.host_memory,
         arguments.num_recycles,
     )
-    if arguments.calibrate:
-        device = device_here(arguments.device)
-        if device is None:
-            raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
-        find_device(device)
-        tell(f"measuring {device}, about 10 seconds")
-        planner.calibrate()
+    device = device_here(arguments.device)
+    if device is None and arguments.calibrate:
+        raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
+    asked = arguments.calibrate if arguments.calibrate is not None or arguments.json else not planner.knows_speed
+    if device is None or not asked:
+        return planner
+    find_device(device)
+    tell(f"measuring how fast {device} is: about 10 seconds, once on this machine (--no-calibrate: not at all)")
+    if planner.calibrate().spread > _BUSY:
+        tell("the machine was busy meanwhile: times may be too high (--calibrate measures again)")
     return planner
 
 
 def _cards(arguments: argparse.Namespace) -> int:
     from ..planning.cards import PRECISIONS, longest_proteins
     from ..planning.facts import FactSource
-    from ..run.options import RunOptions
 
     for option in ("memory", "placement", "host_memory"):
         if getattr(arguments, option) is not None:
-            raise InputError(
-                f"--cards is of whole cards in each placement: it goes without --{option.replace('_', '-')}"
-            )
+            raise InputError(f"--cards shows whole cards in each placement: leave out --{option.replace('_', '-')}")
     RunOptions(model=arguments.model, precision=arguments.precision)  # checks them
     source = FactSource(arguments.model, "cuda", arguments.num_recycles)
     asked = str(source.asked_precision(arguments.precision))
@@ -139,66 +217,20 @@ def _cards(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def cards_table(rows: Sequence[Longest]) -> str:
-    """A line for each precision and placement, a column for each card."""
-    lines = ["  residues that fit a card of  " + "".join(f"{size:>6} GB" for size in rows[0].residues)]
-    for row in rows:
-        name = f"{row.precision}, {row.placement}" + ("" if row.code == "lowmem_fold" else " (stock)")
-        cells = "".join(f"{count or '-':>9}" for count in row.residues.values())
-        lines.append(f"  {name:<29}{cells}")
-    return "\n".join(lines)
-
-
-def _as_text(plans: Plans) -> str:
-    budget = "no budget" if plans.memory_bytes is None else format_memory(plans.memory_bytes)
-    head = f"{plans.length:,} residues, {plans.model} on {plans.device}, {plans.num_recycles} recycles, {budget}"
-    lines = [head, "", _HEADER, *(_line(each, each == plans.chosen) for each in plans.plans), ""]
-    lines += [f"{'->' if plans.chosen else 'no plan:'} {plans.reason}", *(f"   {each}" for each in plans.alternatives)]
-    notes = {each.refusal: None for each in plans.plans if not each.possible}
-    lines += [f"   * {note}" for note in notes]
-    if all(each.seconds is None for each in plans.plans):
-        lines.append("   how long it takes is not known: lowmem-fold plan --calibrate measures this machine's devices")
-    return "\n".join(lines)
-
-
-_HEADER = (
-    f"   {'precision':<16} {'placement':<9} {'peak':>10} {'in':<6}{'weights':>10} {'+ reserve':>10} {'host':>10}"
-    f" {'time':>9}"
-)
-
-
-def _line(plan: Plan, chosen: bool) -> str:
-    sizes = (format_memory(size) for size in (plan.peak_bytes, plan.weight_bytes, plan.needed_bytes))
-    peak, weights, needed = sizes
-    host = format_memory(plan.host_bytes) if plan.host_bytes else "-"
-    state = "" if plan.refusal is None else "  too much" if plan.possible else "  not here *"
-    return (
-        f"{' > ' if chosen else '   '}{plan.precision:<16} {plan.placement:<9} {peak:>10} {plan.phase:<6}{weights:>10}"
-        f" {needed:>10} {host:>10} {duration(plan.seconds):>9}{state}"
-    )
-
-
-def duration(seconds: float | None) -> str:
-    """For a reader: `8.1 s`, `12 min`, `3.4 h`; `-` of what is not known."""
-    if seconds is None:
-        return "-"
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _batch(planner: Planner, records: Sequence[Record], as_json: bool) -> int:
+def _batch(planner: Planner, records: Sequence[Record], arguments: argparse.Namespace) -> int:
     lengths = {record.num_tokens for record in records}
     longest = planner.plans(max(lengths))
     of_length = {n: planner.plans(n, presets=False) for n in sorted(lengths - {longest.length})} | {
         longest.length: longest
     }
     batch = _together(planner, of_length, [record.num_tokens for record in records])
-    if as_json:
+    if arguments.json:
         each = [{"id": record.id, **of_length[record.num_tokens].to_dict()} for record in records]
         say(json.dumps({"records": each, "batch": batch}, indent=1))
     else:
-        say(_batch_text(records, of_length, batch))
+        say(batch_text(records, of_length, batch, _budget(arguments, longest)))
+        for line in [*_notes(arguments), f"To fold so: {_fold_command(arguments)}"]:
+            say(line)
     return OK if all(plans.chosen for plans in of_length.values()) else SOME_FAILED
 
 
@@ -222,23 +254,3 @@ def _together(planner: Planner, of_length: dict[int, Plans], lengths: Sequence[i
         "records": len(lengths),
         "fitting": len(taken),
     }
-
-
-def _batch_text(records: Sequence[Record], of_length: dict[int, Plans], batch: dict[str, Any]) -> str:
-    any_plans = of_length[max(of_length)]
-    width = max(6, *(len(record.id) for record in records))
-    lines = [f"  {'record':<{width}} {'residues':>8} {'placement':<9} {'peak':>10} {'+ reserve':>10} {'time':>9}"]
-    for record in records:
-        plans = of_length[record.num_tokens]
-        plan = plans.chosen or min(plans.plans[: len(PLACEMENTS)], key=lambda each: each.needed_bytes)
-        state = "" if plans.chosen else "  fits nowhere"
-        lines.append(
-            f"  {record.id:<{width}} {record.num_tokens:>8,} {plan.placement:<9} {format_memory(plan.peak_bytes):>10}"
-            f" {format_memory(plan.needed_bytes):>10} {duration(plan.seconds):>9}{state}"
-        )
-    total = f"{batch['fitting']} of {batch['records']} records fit"
-    if batch["fitting"]:
-        total += (
-            f", together {batch['placement']}: peak {format_memory(batch['peak_bytes'])}, {duration(batch['seconds'])}"
-        )
-    return "\n".join([*lines, "", total, *(() if any_plans.chosen else (f"longest record: {_as_text(any_plans)}",))])

@@ -1,7 +1,8 @@
-"""Write a model in a smaller form, once; loading it later needs neither the original nor the quantizing package.
+"""Store a model in a smaller form, once; loading it later needs neither the original nor the quantizing package.
 
-The folder holds safetensors, configuration, policy, tokenizer and a card with the achieved bits per weight.
---dequantize writes such a folder back in Hugging Face layout, for stock transformers.
+The folder holds the weights (safetensors), their configuration and tokenizer, precision.json (what is stored how) and a
+README.md with the bits per weight. --dequantize writes such a folder back in Hugging Face layout, for stock
+transformers.
 """
 
 from __future__ import annotations
@@ -21,21 +22,26 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.usage = "lowmem-fold quantize [-m M] (--precision P | --dequantize) -o FOLDER"
     parser.add_argument(
         "-m",
         "--model",
         metavar="M",
         default=DEFAULT_MODEL,
-        help=f"hub id or local folder, of a language model too, or demo [{DEFAULT_MODEL}]",
+        help=f"folding or language model: on the Hugging Face hub, a local folder, or demo [{DEFAULT_MODEL}]",
     )
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument(
-        "--precision", metavar="P", help="fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4, or PART=FORMAT,..."
+        "--precision",
+        metavar="P",
+        help="how to store weights: fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or by parts, "
+        "PART=FORMAT,..., as for lowmem-fold fold",
     )
-    how.add_argument("--dequantize", action="store_true", help="unpack a folder that this verb has written")
-    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="a folder that is not there yet")
+    how.add_argument("--dequantize", action="store_true", help="unpack a folder that this command has written")
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", required=True, help="the folder to write; it must not exist yet"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,7 +82,7 @@ def _write(arguments: argparse.Namespace, out: Path) -> None:
             say(f"{out}: unpacked, for stock transformers too")
         else:
             say(weights_table(save_quantized(loaded.model, checkpoint, loaded.precision, out)))
-            say(f"{out} is written: --model {out}")
+            say(f"{out}: written. To use it: --model {out}")
     except OSError as error:
         raise InputError(f"{out} could not be written, nothing is left of it: {error}") from error
 
@@ -85,7 +91,7 @@ def _check_output(out: Path, given: str) -> None:
     if not given.strip():
         raise InputError("-o is empty: name the folder to write.")
     if out.exists() or out.is_symlink():
-        raise InputError(f"{out} is there already; name another folder, or remove it first")
+        raise InputError(f"{out} exists already; name another folder, or remove it first")
     parent = next(folder for folder in (out.absolute().parent, *out.absolute().parents) if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(f"{out} cannot be made: {parent} is {'not writable' if parent.is_dir() else 'no folder'}")
+        raise InputError(f"{out} cannot be made: {parent} is {'not writable' if parent.is_dir() else 'not a folder'}")

@@ -1,9 +1,9 @@
 """Score sequences, or mutations of them, with a masked language model; writes a CSV file.
 
-Without mutations: the pseudo-perplexity of each sequence, from one run of the model for each residue, which alone is
-masked. With mutations: the masked-marginal score of each, log p(mutant) - log p(wild type) where all mutated positions
-are masked, summed; above 0 the model prefers the mutant. Run the same command again after an interruption: what was
-found is not asked again.
+Without mutations: the pseudo-perplexity of each sequence, from one run of the model for each residue, with that residue
+masked. With mutations: the masked-marginal score of each, log p(mutant) - log p(wild type), summed over the mutated
+positions, all of which are masked; above 0 the model prefers the mutant. Run the same command again after an
+interruption: it resumes.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _MAX_LISTED = 10
 _EPILOG = """\
 columns of the table:
   without mutations  id, length, scored (residues that are one of the 20 amino acids), log_likelihood (the sum of
-                     log p), pseudo_perplexity (exp of minus its mean; 20 is a guess)
+                     log p), pseudo_perplexity (exp of minus the mean log p; 20 is a guess)
   with mutations     id, mutation, score
 
-Beside the table, CSV.settings.json says what it was made with.
+Next to the table, CSV.settings.json says which model and settings it was made with.
 
 exit codes:
   0    the table is written
   1    some sequences failed, the others are in the table; or it could not be written
-  2    the input or an option is wrong, or the model cannot be had: nothing was scored
-  130  interrupted by Ctrl-C (143 by SIGTERM); the same command goes on
+  2    the input or an option is wrong, or the model is not available: nothing was scored
+  130  interrupted by Ctrl-C (143 by SIGTERM); the same command resumes
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
-    parser.usage = "lowmem-fold score (-i FASTA | -s SEQ) -o CSV [--mutations M,... | --mutations-file FILE] [options]"
+    """Declare the options of the command."""
+    parser.usage = "lowmem-fold score (FASTA | -s SEQ) -o CSV [--mutations M,... | --mutations-file FILE] [options]"
     parser.epilog = _EPILOG
     add_sequence_options(parser)
     parser.add_argument("-o", "--output", metavar="CSV", required=True, help="the table to write")
@@ -55,20 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--mutations",
         metavar="M[,M...]",
-        help="A123V, positions from 1; A12V:G40D for several of one variant; or all: each residue by each other",
+        help="e.g. A123V, positions from 1; A12V:G40D for several in one variant; or all: every single substitution",
     )
     what.add_argument(
         "--mutations-file",
         metavar="FILE",
-        help="CSV with the columns id and mutation; of one sequence, one a line will do",
+        help="CSV with the columns id and mutation; for a single sequence, a list with one mutation a line will do",
     )
     parser.add_argument(
         "--long",
         choices=("refuse", "windows"),
         default="refuse",
-        help="sequences beyond the model's positions: refuse, or show it what is around the masked residues [refuse]",
+        help="sequences longer than the model takes: refuse them, or use a window around the masked residues [refuse]",
     )
-    parser.add_argument("--overwrite", action="store_true", help="write the table in place of one that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     add_model_options(parser)
 
 
@@ -84,10 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         with StopSignals():
             return _score(arguments, tasks, out)
     except Stopped as stop:
-        tell(f"stopped by {stop}; run the same command again to go on")
+        tell(f"stopped by {stop}; run the same command again to resume")
         return stop.exit_code
     except OSError as error:
-        tell(f"error: {error}. What was found is kept; run the same command again to go on")
+        tell(f"error: {error}. What was found is kept; run the same command again to resume")
         return SOME_FAILED
 
 
@@ -116,11 +116,11 @@ def _report(summary: TableSummary, total: int, out: Path) -> None:
     if summary.placement is not None:
         tell(f"memory was short: weights were {summary.placement} at the end (--placement {summary.placement})")
     if summary.others:
-        tell(f"{summary.others} answers of an interrupted run with another input are kept beside {out}")
+        tell(f"{summary.others} answers of an interrupted run with another input are kept next to {out}")
     if summary.written:
-        say(f"{out} is written ({_counted(summary.written, 'sequence')}{before})")
+        say(f"{out}: written ({_counted(summary.written, 'sequence')}{before})")
     else:
-        say(f"{out} is not written: no sequence could be scored")
+        say(f"{out}: not written, as no sequence could be scored")
     for id, reason in list(summary.failed.items())[:_MAX_LISTED]:
         tell(f"FAILED: {id}: {reason}")
     if summary.failed:

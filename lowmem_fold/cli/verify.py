@@ -1,8 +1,8 @@
-"""Try on this machine what the project claims of accuracy, and write a record of it.
+"""Check on this machine that results equal those of stock transformers, and what lower precisions cost.
 
-Four real chains (79 to 257 residues, which come with the package) are folded with stock transformers and with ours in
-fp32: they have to be the same. Then in smaller precisions, which are compared with fp32; and all with the experiment.
-Nothing is fetched but the model. The record names no user and no folder of this machine.
+Four real chains (79 to 257 residues, which come with the package) are folded by stock transformers and by lowmem_fold
+in fp32, which have to agree; then in lower precisions, which are compared with fp32; and all are compared with the
+experiment. Nothing is downloaded but the model. The record names neither user nor folders of this machine.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..families.registry import DEFAULT_MODEL
 from ..run.options import RunOptions
 from ..system.terminal import say, tell
+from .backbone import add_device
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ __all__ = ["add_arguments", "run", "text"]
 
 _EXIT_CODES = """\
 exit codes:
-  0  ours gives what stock transformers gives
+  0  lowmem_fold gives what stock transformers gives
   1  it does not, or the two could not be compared here
-  2  an option is wrong, or the model cannot be had
+  2  an option is wrong, or the model is not available
 """
 _PRECISIONS = "fp16,int8,int4"
 _RECORD = "lowmem-fold-verify.jsonl"
@@ -43,20 +44,25 @@ _MEANINGS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the verb."""
+    """Declare the options of the command."""
     parser.epilog = _EXIT_CODES
     parser.add_argument(
-        "-m", "--model", metavar="M", default=DEFAULT_MODEL, help=f"hub id, local folder, or demo [{DEFAULT_MODEL}]"
+        "-m",
+        "--model",
+        metavar="M",
+        default=DEFAULT_MODEL,
+        help=f"model on the Hugging Face hub, local folder, or demo [{DEFAULT_MODEL}]",
     )
-    parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, cuda:N or mps [auto]")
+    add_device(parser)
     parser.add_argument(
         "--precisions",
         metavar="P[,P...]",
         default=_PRECISIONS,
-        help=f"to compare with fp32, as of lowmem-fold fold; one that is spelled out stands alone [{_PRECISIONS}]",
+        help=f"lower precisions to compare with fp32, as for lowmem-fold fold; one of PART=FORMAT,... is given alone "
+        f"[{_PRECISIONS}]",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", default=_RECORD, help=f"the record is appended there [{_RECORD}]"
+        "-o", "--output", metavar="FILE", default=_RECORD, help=f"file that the record is appended to [{_RECORD}]"
     )
 
 
@@ -81,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _precisions(words: str) -> list[str]:
     """The presets of a list; what has a `=` is one precision, whose parts are separated by commas as well."""
-    named = [words] if "=" in words else [word.strip() for word in words.split(",")]
+    named = [words] if "=" in words else [word.strip().lower() for word in words.split(",")]
     return [name for name in dict.fromkeys(named) if name and name != "fp32"]
 
 
@@ -129,7 +135,7 @@ _ROWS = {
 def _fidelity(verified: Verified) -> str:
     from ..bench.verify import LIMITS, NUM_RECYCLES
 
-    title = "1. Ours beside stock transformers, both fp32: the largest difference of any chain"
+    title = "1. Compared with stock transformers, both in fp32: the largest difference of any chain"
     if not verified.is_compared:
         return f"{title}\n   not compared: {_why_not(verified)}"
     lines = [title, f"   {'':<44}{'found':>12}{'limit':>10}"]
@@ -153,7 +159,7 @@ def _drift(verified: Verified) -> str:
     if not verified.precisions:
         return ""
     lines = [
-        "2. Each precision beside fp32, the same chain: median, and worst chain",
+        "2. Each precision compared with fp32, chain by chain: median, and worst chain",
         f"   {'precision':<16}{'CA-RMSD, A':>16}{'TM-score':>16}{'lDDT-CA':>16}{'pLDDT, points':>17}",
     ]
     for measurement in verified.precisions:
@@ -184,7 +190,7 @@ def _experiment(verified: Verified) -> str:
     if not rows:
         return ""
     head = "".join(f"{title:>12}" for title in columns.values())
-    lines = ["3. Beside the experiment: median of the chains (1 is perfect)", f"   {'':<24}{head}"]
+    lines = ["3. Compared with the experiment: median of the chains (1 is perfect)", f"   {'':<24}{head}"]
     for m in rows:
         name = "stock fp32" if m is verified.stock else f"ours {m.requested['precision']}"
         lines.append(f"   {name:<24}" + "".join(_cells(m, columns)))

@@ -1,8 +1,8 @@
 """Write one HTML page that shows a run: all records in a table, and each structure, its pLDDT and its PAE.
 
-With --compare, how one set of structures lies on another: each laid on its partner, and the distance of each residue.
-A double click opens the page; no server is needed. Structures are drawn by 3Dmol.js, which the browser gets from the
-network unless --js puts a copy into the page.
+With --compare, two sets of structures: each superimposed on its partner, and the distance of each residue.
+--open opens the page in the browser, as a double click does. It needs no server and no network: 3Dmol.js, which draws
+the structures, is in it.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     parser.epilog = _EXIT_CODES
-    parser.usage = "lowmem-fold view (FOLDER | --compare A B) [-o PAGE.html] [--js 3Dmol-min.js]"
+    parser.usage = "lowmem-fold view (FOLDER | --compare A B) [-o PAGE.html] [--open] [--cdn | --js FILE]"
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("folder", metavar="FOLDER", nargs="?", help="output folder of lowmem-fold fold")
     what.add_argument(
         "--compare",
         metavar=("A", "B"),
         nargs=2,
-        help="lay the structures of A on those of B: runs, folders of PDB or mmCIF files, or single files; of several, "
-        "those of one name",
+        help="superimpose the structures of A on those of B: runs, folders of PDB or mmCIF files, or single files; of "
+        "several, those with the same name",
     )
     parser.add_argument(
         "-o",
@@ -48,27 +48,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PAGE",
         help=f"the page [{PAGE} in the folder; {COMPARISON} in A's with --compare]",
     )
-    parser.add_argument("--js", metavar="FILE", help="3Dmol-min.js, put into the page: it then needs no network")
+    parser.add_argument("--open", action="store_true", help="open the page in the default browser")
+    drawn_by = parser.add_mutually_exclusive_group()
+    drawn_by.add_argument(
+        "--cdn", action="store_true", help="let the browser load 3Dmol.js from the network: a page 0.2 MB smaller"
+    )
+    drawn_by.add_argument("--js", metavar="FILE", help="put this 3Dmol-min.js into the page")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page; returns the exit code."""
     from ..view.library import read_library
-    from ..view.page import page_html, write_page
+    from ..view.page import open_page, page_html, write_page
 
     library = None if arguments.js is None else read_library(arguments.js)
     page, place, complaints, code = _compared(*arguments.compare) if arguments.compare else _shown(arguments.folder)
     place = Path(arguments.output or place)
     replaced = place.exists()
-    path = write_page(place, page_html(page, library))
+    path = write_page(place, page_html(page, library, cdn=arguments.cdn))
     for complaint in complaints:
         tell(f"warning: {complaint}")
-    say(f"{path}{', in place of the page that was there' if replaced else ''}: {page.subtitle}")
+    say(page.subtitle)
+    if replaced:
+        say("The page that was there is replaced.")
+    say(f"{'Page' if arguments.open else 'Open this page in a browser, or add --open'}: {path}")
+    if arguments.open:
+        open_page(path)
     return code
 
 
 def _shown(folder: str) -> tuple[Page, Path, list[str], int]:
-    """The page of a run, where it goes, what was found wrong, and the exit code."""
+    """Return the page of a run, where it goes, what was found wrong, and the exit code."""
     from ..view.run import read_run
     from ..view.run_page import run_page
 
@@ -80,7 +90,7 @@ def _shown(folder: str) -> tuple[Page, Path, list[str], int]:
 
 
 def _compared(a: str, b: str) -> tuple[Page, Path, list[str], int]:
-    """The same of a comparison."""
+    """Return the same of a comparison."""
     from ..view.compared import compared, read_side
     from ..view.comparison_page import comparison_page
 

@@ -107,7 +107,7 @@ def load_stem(model: EsmForProteinFolding, folder: str | Path) -> None:
         stem = EsmModel.from_pretrained(folder, add_pooling_layer=False)
         model.esm.load_state_dict({name: value.half().float() for name, value in stem.state_dict().items()})
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{folder}: no ESM-2 stem of these widths could be read there ({error})") from error
+        raise ModelError(f"{folder}: no ESM-2 of these widths could be read there ({error})") from error
     freeze_stem(model)
 
 

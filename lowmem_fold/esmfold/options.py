@@ -33,4 +33,4 @@ def _check_tolerance(value: object) -> None:
 def check_whole(name: str, value: object, least: int) -> None:
     """InputError for what is not a whole number from `least` on."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"--{name.replace('_', '-')} must be a whole number from {least} on; it is {value!r}.")
+        raise InputError(f"--{name.replace('_', '-')} must be a whole number, {least} or more; it is {value!r}.")

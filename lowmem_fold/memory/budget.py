@@ -13,6 +13,11 @@ __all__ = ["format_memory", "parse_memory"]
 
 UNITS = {
     "B": 1,
+    # Less is safer than more: `8G` is taken as the smaller of the two that it may mean.
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
     "KB": 10**3,
     "MB": 10**6,
     "GB": 10**9,
@@ -21,6 +26,10 @@ UNITS = {
     "MIB": 2**20,
     "GIB": 2**30,
     "TIB": 2**40,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
 }
 # Of so many digits an amount is beyond any memory, and Python refuses to read thousands of them as a number.
 _DIGITS = 30
@@ -37,7 +46,8 @@ def parse_memory(amount: str | int) -> int:
     ----------
     amount : str or int
         `8GB` is 8 x 10^9 bytes, `8GiB` 2^33; KB, MB, TB, KiB, MiB and TiB likewise, in any case, a space before it or
-        not. A number alone is bytes, from `LEAST_BARE` (a MiB) on. Parts of a byte are dropped.
+        not. The B may be left out: `8g` is 8 x 10^9 bytes. A number alone is bytes, from `LEAST_BARE` (a MiB) on. Parts
+        of a byte are dropped.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from ..errors import InputError, ModelError, first_line
 from ..families.registry import DEFAULT_MODEL, find_folding_model, published_family
 from ..precision import Precision, parse_precision
 from ..system.cache import read_json, write_json
+from ..system.model_names import model_suggestion
 from ..system.versions import code_digest, environment_versions
 
 if TYPE_CHECKING:
@@ -251,8 +252,8 @@ def _local_model(model: str) -> tuple[Checkpoint | None, FoldingFamily]:
     if family := published_family(model):
         return None, family
     raise ModelError(
-        f"{model} is not on this machine, and a plan fetches nothing: hf download {model} --local-dir DIR, then --model"
-        f" DIR. {DEFAULT_MODEL} and demo can be planned without."
+        f"{model} is not on this machine, and a plan downloads nothing.{model_suggestion(model)} Get it by: hf download"
+        f" {model} --local-dir DIR, then give --model DIR. {DEFAULT_MODEL} and demo can be planned without."
     )
 
 

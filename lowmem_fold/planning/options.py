@@ -6,12 +6,14 @@ import re
 
 from ..errors import InputError
 from ..memory.budget import parse_memory
+from ..system.suggestions import did_you_mean
 
 __all__ = ["PLACEMENTS", "check_placing"]
 
 #: Values of ``--placement``, as `lowmem_fold.residency` has them: that imports torch, and ``--help`` must not.
 PLACEMENTS = ("resident", "staged", "streamed")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DEVICES = ("auto", "cpu", "cuda", "cuda:0", "gpu", "mps")
 
 
 def check_placing(
@@ -25,7 +27,9 @@ def check_placing(
     if not model.strip():
         raise InputError("--model is empty: give a hub id, a local folder, or demo.")
     if not _DEVICE.fullmatch(device):
-        raise InputError(f"--device must be auto, cpu, cuda, cuda:N or mps; it is {device!r}.")
+        raise InputError(
+            f"--device must be auto, cpu, cuda, cuda:N or mps; it is {device!r}.{did_you_mean(device, _DEVICES)}"
+        )
     for name, value in (("memory", memory), ("host-memory", host_memory)):
         try:
             if value is not None:

@@ -21,8 +21,8 @@ from ..memory.budget import format_memory, parse_memory
 from ..memory.capacity import host_capacity, usable_bytes
 from ..memory.reserve import reserve_bytes
 from ..precision import PRESETS, Precision, parse_precision
-from ..system.devices import device_here, named_device
-from .calibration import cached, calibrate
+from ..system.devices import device_here, device_word, named_device
+from .calibration import Calibration, cached, calibrate
 from .facts import Facts, FactSource, Placed
 from .longest import longest
 from .options import check_placing
@@ -176,7 +176,7 @@ class Planner:
         host_memory: str | int | None,
         num_recycles: int,
     ) -> None:
-        check_placing(model, device, memory, host_memory, placement)
+        check_placing(model, device_word(device), memory, host_memory, placement)
         self._memory = None if memory is None else parse_memory(memory)
         self._host_memory = None if host_memory is None else parse_memory(host_memory)
         self._placement = placement
@@ -190,14 +190,20 @@ class Planner:
             self._memory = _free_bytes(self._device)
         self._calibration = cached(self._device, self._source.family) if is_here else None
 
-    def calibrate(self) -> None:
-        """Measure the device, which has to be here, about 10 seconds of it: its seconds are told from then on."""
+    @property
+    def knows_speed(self) -> bool:
+        """Whether plans say seconds: the device is here, and its speed was measured."""
+        return self._calibration is not None
+
+    def calibrate(self) -> Calibration:
+        """Measure the device, which has to be here, about 10 seconds of it: plans say seconds from then on."""
         self._calibration = calibrate(self._device, self._source.family)
+        return self._calibration
 
     def plans(self, length: int, *, presets: bool = True) -> Plans:
         """For one record. presets: whether they are weighed beside the precision asked for."""
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise InputError(f"length must be a whole number of residues from 1 on; it is {length!r}")
+            raise InputError(f"length must be a whole number of residues, 1 or more; it is {length!r}")
         others = [name for name in PRESETS if name != self.precision] if presets and not self._source.policy else []
         found = self._weighed(length, [self.precision, *others])
         chosen = next((p for p in found if self._is_asked(p) and p.refusal is None), None)
@@ -283,9 +289,7 @@ class Planner:
         if self._placement:
             return f"{chosen.placement}, as asked for, fits{budget}"
         if self._memory is None:
-            return (
-                f"{chosen.placement} is the fastest placement (no budget was given, and there is no card here to ask)"
-            )
+            return f"{chosen.placement} is the fastest placement (no memory was given, and the device is not here)"
         faster = "".join(f"; {each.placement} {each.refusal}" for each in asked[: asked.index(chosen)])
         return f"{chosen.placement} is the fastest placement that fits{budget}{faster}"
 

@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import LowmemFoldError
 from ..sequences.residues import ATOM_NAMES, RESIDUE_NAMES
 
-if TYPE_CHECKING:
-    from .prediction import Prediction
-
-__all__ = ["atom_array", "residue_names"]
+__all__ = ["Writable", "atom_array", "residue_names"]
 
 
-def residue_names(prediction: Prediction) -> np.ndarray:
+class Writable(Protocol):
+    """What files are made of: these fields of a `Prediction`, by the same names."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def chains(self) -> tuple[str, ...]: ...
+    @property
+    def chain_ids(self) -> list[str]: ...
+    @property
+    def chain_index(self) -> np.ndarray: ...
+    @property
+    def residue_number(self) -> np.ndarray: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def positions(self) -> np.ndarray: ...
+    @property
+    def atom_mask(self) -> np.ndarray: ...
+    @property
+    def plddt(self) -> np.ndarray: ...
+    @property
+    def mean_plddt(self) -> float: ...
+    @property
+    def ptm(self) -> float: ...
+    @property
+    def iptm(self) -> float | None: ...
+    @property
+    def pae(self) -> np.ndarray | None: ...
+    @property
+    def max_pae(self) -> float: ...
+
+
+def residue_names(prediction: Writable) -> np.ndarray:
     """Three-letter names of all residues: ndarray, shape=(L,), dtype=str. X is UNK."""
     return np.array([RESIDUE_NAMES[letter] for chain in prediction.chains for letter in chain])
 
 
-def atom_array(prediction: Prediction, chain_ids: Sequence[str]) -> Any:
+def atom_array(prediction: Writable, chain_ids: Sequence[str]) -> Any:
     """The atoms as a biotite ``AtomArray``, coordinates as they are.
 
     The annotation ``b_factor`` is the pLDDT of the residue (its CA) on each of its atoms, 0 to 100; ``occupancy`` is 1;

@@ -8,16 +8,13 @@ dictionary (https://github.com/ihmwg/ModelCIF). Mol* colours by pLDDT if ``ma_qa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..sequences.ids import clean_id
 from ..system.versions import installed_version
-from .atoms import atom_array, residue_names
-
-if TYPE_CHECKING:
-    from .prediction import Prediction
+from .atoms import Writable, atom_array, residue_names
 
 __all__ = ["cif_text"]
 
@@ -30,7 +27,7 @@ _DICTIONARY = {
 _RESERVED = re.compile(r"(data_|save_|loop_$|stop_$|global_$)", re.IGNORECASE)  # words of the CIF syntax
 
 
-def cif_text(prediction: Prediction) -> str:
+def cif_text(prediction: Writable) -> str:
     """The prediction as mmCIF text, read as a ModelCIF file.
 
     Identical chains share an entity. pLDDT (0 to 100, that of the residue's CA) stands in ``ma_qa_metric_local`` and in
@@ -57,7 +54,7 @@ def cif_text(prediction: Prediction) -> str:
     return str(CIFFile({clean_id(prediction.id): block}).serialize())
 
 
-def _head(prediction: Prediction) -> dict[str, _Category]:
+def _head(prediction: Writable) -> dict[str, _Category]:
     name = clean_id(prediction.id)
     entry = f"_{name}" if _RESERVED.match(name) else name  # a leading underscore makes the writer quote it
     return {
@@ -71,7 +68,7 @@ def _head(prediction: Prediction) -> dict[str, _Category]:
     }
 
 
-def _entities(prediction: Prediction) -> dict[str, list[str]]:
+def _entities(prediction: Writable) -> dict[str, list[str]]:
     """Sequence of each entity, with the names of its chains, in the order of their first chain."""
     entities: dict[str, list[str]] = {}
     for chain_id, sequence in zip(prediction.chain_ids, prediction.chains, strict=True):
@@ -79,13 +76,13 @@ def _entities(prediction: Prediction) -> dict[str, list[str]]:
     return entities
 
 
-def _entity_of_chain(prediction: Prediction) -> np.ndarray:
+def _entity_of_chain(prediction: Writable) -> np.ndarray:
     """Entity of each chain from 1: ndarray, shape=(n,), dtype=int64."""
     order = list(_entities(prediction))
     return np.array([order.index(sequence) + 1 for sequence in prediction.chains])
 
 
-def _molecules(prediction: Prediction) -> dict[str, _Category]:
+def _molecules(prediction: Writable) -> dict[str, _Category]:
     entities = _entities(prediction)
     numbers = np.arange(1, len(entities) + 1)
     names = residue_names(prediction)
@@ -128,7 +125,7 @@ def _molecules(prediction: Prediction) -> dict[str, _Category]:
     }
 
 
-def _numbering(prediction: Prediction, names: np.ndarray, entity: np.ndarray) -> _Category:
+def _numbering(prediction: Writable, names: np.ndarray, entity: np.ndarray) -> _Category:
     chain_ids = np.array(prediction.chain_ids)[prediction.chain_index]
     return {
         "asym_id": chain_ids,
@@ -144,7 +141,7 @@ def _numbering(prediction: Prediction, names: np.ndarray, entity: np.ndarray) ->
     }
 
 
-def _provenance(prediction: Prediction) -> dict[str, _Category]:
+def _provenance(prediction: Writable) -> dict[str, _Category]:
     """Data, software and step behind the model: the data sets are the target entities and, last, the model."""
     num_entities = len(_entities(prediction))
     targets = np.arange(1, num_entities + 1)
@@ -195,7 +192,7 @@ def _provenance(prediction: Prediction) -> dict[str, _Category]:
     }
 
 
-def _confidence(prediction: Prediction) -> dict[str, _Category]:
+def _confidence(prediction: Writable) -> dict[str, _Category]:
     # Metric 1 is the mean pLDDT and 2 the pLDDT per residue, as in the AlphaFold database.
     means = {1: prediction.mean_plddt, 3: prediction.ptm, 4: prediction.iptm}
     stated = {metric: value for metric, value in means.items() if value is not None and np.isfinite(value)}
@@ -237,7 +234,7 @@ def _confidence(prediction: Prediction) -> dict[str, _Category]:
     }
 
 
-def _atom_site(prediction: Prediction, atoms: Any) -> _Category:
+def _atom_site(prediction: Writable, atoms: Any) -> _Category:
     count = len(atoms)
     chain = prediction.chain_index[atoms.residue]
     x, y, z = ([f"{value:.3f}" for value in column] for column in atoms.coord.T.tolist())

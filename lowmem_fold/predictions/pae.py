@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .prediction import Prediction
+from .atoms import Writable
 
 __all__ = ["pae_json"]
 
 
-def pae_json(prediction: Prediction) -> str:
+def pae_json(prediction: Writable) -> str:
     """PAE as JSON text in the database's form (since July 2022), which its viewers, ChimeraX and PAE Viewer read.
 
     A list of one object: ``predicted_aligned_error``, L lists of L errors in Angstrom rounded to whole numbers, where

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..sequences.records import CHAIN_LETTERS
-from .atoms import atom_array
-
-if TYPE_CHECKING:
-    from .prediction import Prediction
+from .atoms import Writable, atom_array
 
 __all__ = ["PDBLimitError", "pdb_text"]
 
@@ -35,7 +32,7 @@ class PDBLimitError(InputError):
         self.limit = limit
 
 
-def pdb_text(prediction: Prediction) -> str:
+def pdb_text(prediction: Writable) -> str:
     """The prediction as PDB text.
 
     pLDDT (0 to 100, that of the residue's CA) stands in the B-factor of each atom. A TER, with a serial number of its
@@ -70,7 +67,7 @@ def _ter(atom: Any) -> str:
     return f"TER   {atom.atom_id + 1:>5}      {atom.res_name:>3} {atom.chain_id}{atom.res_id:>4}"
 
 
-def _refuse_many_residues(prediction: Prediction) -> None:
+def _refuse_many_residues(prediction: Writable) -> None:
     chains, longest = len(prediction.chains), max(map(len, prediction.chains))
     if chains > len(CHAIN_LETTERS):
         raise _too_much(prediction, f"{chains} chains, PDB names {len(CHAIN_LETTERS)}")
@@ -78,7 +75,7 @@ def _refuse_many_residues(prediction: Prediction) -> None:
         raise _too_much(prediction, f"a chain of {longest:,} residues, PDB numbers {_MAX_RESIDUES:,}")
 
 
-def _refuse_many_atoms(prediction: Prediction, array: Any) -> None:
+def _refuse_many_atoms(prediction: Writable, array: Any) -> None:
     last = int(array.atom_id[-1]) + 1
     if last > _MAX_SERIAL:
         raise _too_much(prediction, f"{last:,} atoms and chain ends, PDB numbers {_MAX_SERIAL:,}")
@@ -88,5 +85,5 @@ def _refuse_many_atoms(prediction: Prediction, array: Any) -> None:
         raise _too_much(prediction, f"a coordinate of {furthest:.3f}, PDB holds {_MIN_COORDINATE} to {_MAX_COORDINATE}")
 
 
-def _too_much(prediction: Prediction, what: str) -> PDBLimitError:
+def _too_much(prediction: Writable, what: str) -> PDBLimitError:
     return PDBLimitError(prediction.id, what)

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..sequences.ids import check_id
 from ..sequences.records import chain_label
 from ..sequences.residues import ATOM_ORDER, NUM_ATOMS
+from ..system.terminal import printable
 from .plausibility import geometry_problems
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ PERFECT_PTM = 0.99
 MIN_PLDDT_OF_PERFECT_PTM = 70.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """A predicted structure of L residues; linkers between chains are not in it.
+
+    As the result of a cell, a notebook shows it: the scores, and the structure to be turned, without a network. Such an
+    output holds the viewer too: 0.24 MB, and 0.25 kB for each residue, each time it is shown. In a notebook of many
+    structures, show `plot_structure` instead. Text shows one line.
 
     Attributes
     ----------
@@ -95,6 +100,28 @@ class Prediction:
             if array is not None and array.shape != shape:
                 raise ValueError(f"{name} of {self.id!r} has shape {array.shape}, its chains need {shape}")
 
+    def __repr__(self) -> str:
+        figures = self.headline()
+        counts = [f"{figures.pop(name)} {name}" for name in ("residues", "chains")]
+        counts[1] = counts[1].removesuffix("s") if len(self.chains) == 1 else counts[1]
+        values = [f"{name} {value}" for name, value in figures.items()]
+        return printable(f"<Prediction {self.id}: {', '.join([*counts, *values])}>").replace("\n", " ")
+
+    def _repr_html_(self) -> str:
+        from ..view.of_prediction import prediction_html
+
+        return prediction_html(self)
+
+    def headline(self) -> dict[str, str]:
+        """Return what a line or a table says of it: residues, chains, mean pLDDT, pTM, ipTM."""
+        return {
+            "residues": str(self.length),
+            "chains": str(len(self.chains)),
+            "mean pLDDT": f"{self.mean_plddt:.1f}",
+            "pTM": f"{self.ptm:.3f}",
+            **({} if self.iptm is None else {"ipTM": f"{self.iptm:.3f}"}),
+        }
+
     @property
     def length(self) -> int:
         """Number of residues L."""
@@ -102,7 +129,7 @@ class Prediction:
 
     @property
     def sequence(self) -> str:
-        """The chains, parted by ``:``."""
+        """The chains, separated by ``:``."""
         return ":".join(self.chains)
 
     @property
@@ -222,7 +249,10 @@ class Prediction:
         )
 
     def view(self) -> Any:
-        """The structure to be turned in a notebook, coloured by pLDDT: a `py3Dmol.view`.
+        """Return a `py3Dmol.view` of the structure, coloured by pLDDT, to change and to turn in a notebook.
+
+        It needs no network: each output holds 3Dmol.js too, 0.2 MB beside the structure as text. For the structure
+        alone, let the prediction itself be the result of a cell, which does not need py3Dmol.
 
         Raises
         ------
@@ -231,7 +261,7 @@ class Prediction:
         LowmemFoldError
             If coordinates or pLDDT are not finite.
         """
-        from ..view.viewer import view_prediction
+        from ..view.of_prediction import view_prediction
 
         return view_prediction(self)
 
@@ -243,17 +273,15 @@ class Prediction:
         InputError
             If matplotlib is not installed, or no residue has a place.
         """
-        from ..view.figures import drawn
-        from ..view.static import draw_structure
+        from ..view.of_prediction import structure_figure
 
-        return drawn(partial(draw_structure, self))
+        return structure_figure(self)
 
     def plot_plddt(self) -> Figure:
         """pLDDT over the residues. A notebook shows it; ``.savefig(path)`` writes it. InputError without matplotlib."""
-        from ..view.confidence import draw_plddt
-        from ..view.figures import drawn
+        from ..view.of_prediction import plddt_figure
 
-        return drawn(partial(draw_plddt, self))
+        return plddt_figure(self)
 
     def plot_pae(self) -> Figure:
         """PAE of each pair of residues, with the borders of chains. A notebook shows it; ``.savefig(path)`` writes it.
@@ -263,10 +291,9 @@ class Prediction:
         InputError
             If there is no PAE, or matplotlib is not installed.
         """
-        from ..view.confidence import draw_pae
-        from ..view.figures import drawn
+        from ..view.of_prediction import pae_figure
 
-        return drawn(partial(draw_pae, self))
+        return pae_figure(self)
 
     def save(
         self, folder: str | Path, *, format: str = "pdb", save_pae: bool = False, overwrite: bool = False
@@ -325,7 +352,7 @@ class Prediction:
         if there and sequence != self.sequence:
             whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
             raise InputError(
-                f"{there[0]} is there already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
+                f"{there[0]} exists already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
                 "another folder, or save with overwrite=True."
             )
 

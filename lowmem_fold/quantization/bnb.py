@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["EXTRA", "PACKAGE", "backend", "nf4_kernel", "quantize"]
+__all__ = ["PACKAGE", "backend", "nf4_kernel", "quantize"]
 
-PACKAGE, EXTRA = "bitsandbytes", "bnb"
+PACKAGE = "bitsandbytes"
 
 
 def backend() -> ModuleType:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from .formats import group_size, packed
 
-__all__ = ["EXTRA", "PACKAGE", "backend", "quantize"]
+__all__ = ["PACKAGE", "backend", "quantize"]
 
-PACKAGE, EXTRA = "optimum-quanto", "quanto"
+PACKAGE = "optimum-quanto"
 
 
 def backend() -> ModuleType:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..system.optional_packages import install_command
 from . import bnb, quanto
 from .formats import FORMATS, Plain, row_blocks
 
 __all__ = ["quantize", "unavailable"]
 
-# A back end's module has `backend()`, which imports it, `quantize(weight, format)`, its package and our extra's name.
+# A back end's module has `backend()`, which imports it, `quantize(weight, format)`, and its package's name.
 BACKENDS: dict[str, ModuleType] = {
     "int8": quanto,
     "int4": quanto,
@@ -36,7 +37,7 @@ def unavailable(format: str, device: torch.device) -> str | None:
     except (ImportError, OSError, RuntimeError) as error:
         return (
             f"{format} is made by {backend.PACKAGE}, which cannot be imported ({error}): "
-            f"pip install 'lowmem-fold[{backend.EXTRA}]'"
+            f"{install_command(backend.PACKAGE)}"
         )
     return None
 

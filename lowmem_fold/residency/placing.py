@@ -103,7 +103,7 @@ def _sources(
         return [_host_source(building, files, device, stack) for stack in stacks(building.model)]
     if not waits_in_files(building.model, files):
         raise InputError(
-            f"{format_memory(needed)} of weights have to wait beside the device, and host memory has "
+            f"{format_memory(needed)} of weights have to wait outside the device, and main memory (RAM) has "
             f"{format_memory(free or 0)}; quantized ones can wait in a file instead: write them first (lowmem-fold "
             "quantize), and give that folder as the model"
         )

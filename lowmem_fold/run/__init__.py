@@ -20,6 +20,9 @@ What stands in an output folder:
     memory was too short for the one asked for. Repaired at the start of a run from the marks, so that a kill leaves
     neither a torn line nor two for one record; at the end in the order of the input, lines of other records last.
     Failed records are tried again.
+``scores.csv``
+    The same lines as a table (`csv_table`), written whole: at the start of a run, once a minute, and at its end, also
+    where that is an error or a stop.
 ``lowmem_fold.log``
     Times and tracebacks of all runs.
 

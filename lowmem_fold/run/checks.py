@@ -13,7 +13,7 @@ from ..system.files import nearest_existing
 from ..system.lock import FolderLock
 from ..system.settings import differing_settings, settings_id
 from .options import RunOptions
-from .output import TABLE, OutputFolder, StoredResult
+from .output import CSV, TABLE, OutputFolder, StoredResult
 
 if TYPE_CHECKING:
     from ..sequences.records import Record
@@ -63,6 +63,11 @@ def check_output(
     if config is None and not output.is_of_a_run():
         _refuse_foreign_files(output, records, options)
         return
+    if output.has_foreign_csv() and not options.overwrite:
+        raise InputError(
+            f"{output.path / CSV}: is not from lowmem-fold and would be overwritten. Rename it, or give another folder "
+            "with -o."
+        )
     results = output.read_results()
     if config is None:
         _refuse_without_config(output, settings, records, options, results)
@@ -101,7 +106,7 @@ def _refuse_unwritable(record: Record, options: RunOptions) -> None:
 
 
 def _refuse_foreign_files(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> None:
-    names = [TABLE, *(record.id + ending for record in records for ending in options.endings)]
+    names = [TABLE, CSV, *(record.id + ending for record in records for ending in options.endings)]
     there = [name for name in names if (output.path / name).exists()]
     if there and not options.overwrite:
         raise InputError(

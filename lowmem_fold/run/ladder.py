@@ -314,7 +314,7 @@ class Ladder:
             if not (is_out_of_memory(error) or isinstance(error, LowmemFoldError)):
                 raise
             self._not_to_be_had.add((rung.precision, rung.placement))
-            self._give_way(error, f"the weights cannot be had ({rung})")
+            self._give_way(error, f"the weights cannot be loaded ({rung})")
         else:
             return True
         release_memory()

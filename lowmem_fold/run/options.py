@@ -13,7 +13,8 @@ from ..errors import InputError
 from ..families.interface import FoldingFamily
 from ..families.registry import DEFAULT_MODEL, families, family_of, published_family
 from ..planning.options import check_placing
-from ..precision import Precision, parse_precision
+from ..precision import Precision, parse_precision, plain_words
+from ..system.devices import device_word
 from ..system.versions import package_version
 
 __all__ = [
@@ -91,12 +92,13 @@ class RunOptions:
     adopt: bool = False
 
     def __post_init__(self) -> None:
+        self._set("device", device_word(self.device))
         check_placing(self.model, self.device, self.memory, self.host_memory, self.placement)
         for family in families():
             family.check_options(**self.fold_keywords)
         tokens = self.max_tokens_per_batch
         if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
-            raise InputError(f"--max-tokens-per-batch must be a whole number from 0 on; it is {tokens!r}.")
+            raise InputError(f"--max-tokens-per-batch must be a whole number, 0 or more; it is {tokens!r}.")
         if self.chunk_size is not None and self.memory is not None:
             raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
@@ -104,8 +106,14 @@ class RunOptions:
         for precision in (self.precision, *self.allow_precision):
             if precision is not None:
                 parse_precision(precision)
+        self._set("precision", _plain(self.precision))
+        self._set("allow_precision", tuple(map(_plain, self.allow_precision)))
         if self.stem_cache is not None and not str(self.stem_cache).strip():
             raise InputError("--stem-cache is empty: name the folder.")
+
+    def _set(self, name: str, value: object) -> None:
+        """Put an option in its plain form: words in lower case."""
+        object.__setattr__(self, name, value)
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -170,3 +178,8 @@ def _precision_of_folder(model: str) -> Precision | None:
     if model == "demo":
         return Precision()
     return (Checkpoint(model, Path(model)).policy() or Precision()) if os.path.isdir(model) else None
+
+
+def _plain(precision: Any) -> Any:
+    """A precision's words in lower case; a policy as it is."""
+    return plain_words(precision) if isinstance(precision, str) else precision

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..predictions.pdb import PDBLimitError
 from ..system.files import refuse_link, write_bytes_atomic, write_text_atomic
 from ..system.lock import LOCK, FolderLock
 from ..system.settings import settings_id
+from .csv_table import csv_text, is_ours
 from .options import RunOptions
 from .result_files import FileSums, structure_endings
 from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
@@ -25,14 +27,16 @@ if TYPE_CHECKING:
     from ..predictions.prediction import Prediction
     from ..sequences.records import Record
 
-__all__ = ["CONFIG", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
+__all__ = ["CONFIG", "CSV", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
 
-CONFIG, TABLE, LOG = "config.json", "scores.jsonl", "lowmem_fold.log"
+CONFIG, TABLE, CSV, LOG = "config.json", "scores.jsonl", "scores.csv", "lowmem_fold.log"
 #: Files are made in here, beside their place, and moved there when they are whole.
 PARTIAL = ".lowmem_fold.partial"
 #: The stem's states of a run that is on its way, or was killed.
 STEM = ".lowmem_fold.stem"
 SCHEMA = 1
+#: ``scores.csv`` is written whole each time, so not after each of many thousand records.
+_CSV_SECONDS = 60.0
 
 _SCORES = ".scores.json"
 _RESULT_ENDINGS = (_SCORES, ".pdb", ".cif", ".pae.json")
@@ -86,12 +90,13 @@ class OutputFolder:
         self._lock = FolderLock(self.path)
         self._sums = FileSums()
         self._table: ScoreTable | None = None
+        self._csv_written = -_CSV_SECONDS  # by time.monotonic
         self._settings: Mapping[str, Any] = {}
         self._results: dict[str, StoredResult] | None = None
 
     def refuse_links(self) -> None:
         """Raise InputError if a file or folder of the run is a link: what it points to would be changed."""
-        for name in (CONFIG, TABLE, LOG, LOCK):
+        for name in (CONFIG, TABLE, CSV, LOG, LOCK):
             refuse_link(self.path / name)
         for name in (PARTIAL, STEM):
             refuse_link(self.path / name, folder=True)
@@ -173,6 +178,8 @@ class OutputFolder:
                 self._lock.check_held()
             finally:
                 if self._lock.is_held():
+                    with contextlib.suppress(OSError, OutputLostError):  # the error of the run is the one to report
+                        self._write_csv()
                     self._clear_partial()
 
     def begin(self, config: Mapping[str, Any], order: Sequence[str] = ()) -> None:
@@ -188,12 +195,14 @@ class OutputFolder:
             self._table = ScoreTable(self.path / TABLE, self._replace)
             finished = {id: result.line for id, result in self.read_results().items() if id not in self.damaged}
             self._table.repair(finished, order)
+            self._write_csv()
 
     def arrange_table(self, order: Sequence[str]) -> None:
         """Put the lines of ``scores.jsonl`` in the order of the input."""
         assert self._table is not None, "begin() comes first"
         with self._writing():
             self._table.arrange(order)
+            self._write_csv()
 
     def check_all_there(self, ids: Iterable[str]) -> None:
         """Raise OutputLostError if files of finished records were removed while the run lasted."""
@@ -302,6 +311,23 @@ class OutputFolder:
     def _put(self, line: Mapping[str, Any]) -> None:
         assert self._table is not None, "begin() comes first"
         self._table.put(line)
+        if time.monotonic() - self._csv_written >= _CSV_SECONDS:
+            self._write_csv()
+
+    def _write_csv(self) -> None:
+        """Make ``scores.csv`` agree with the lines of the table."""
+        if self._table is None:
+            return
+        path, text = self.path / CSV, csv_text(self._table.lines)
+        refuse_link(path)
+        if not (path.exists() and path.read_bytes() == text.encode()):
+            self._replace(path, text)
+        self._csv_written = time.monotonic()
+
+    def has_foreign_csv(self) -> bool:
+        """Whether a ``scores.csv`` is there that no run wrote."""
+        path = self.path / CSV
+        return path.exists() and not is_ours(path.read_bytes())
 
     def _invalidate(self, id: str, sequence: str, overwrite: bool, new: Collection[str]) -> None:
         """Take the mark of completion from a result that is about to be replaced; overwrite: and what it has in other

@@ -116,7 +116,9 @@ class Progress(SilentProgress):
         self._work_at_hand = sum(_stem_work(record.num_tokens) for record in records)
         if self._bar is not None:
             several = f"{len(records)} records" if len(records) > 1 else _shortened(records[0].id, 40)
-            self._bar.set_description_str(f"stem of {several}, {sum(record.length for record in records)} residues")
+            self._bar.set_description_str(
+                f"language model of {several}, {sum(record.length for record in records)} residues"
+            )
 
     def stem_ended(self, records: Sequence[Record]) -> None:
         for record in records:

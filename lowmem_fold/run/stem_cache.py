@@ -59,7 +59,9 @@ class StemCache:
         while not place.exists() and place != place.parent:
             place = place.parent
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            raise InputError(f"{self.path}: states of the stem cannot be kept there. Give another --stem-cache.")
+            raise InputError(
+                f"{self.path}: the language model's results cannot be kept there. Give another --stem-cache."
+            )
 
     def key(self, record: Record) -> str:
         """The name of the record's state, the same for records of the same chains."""

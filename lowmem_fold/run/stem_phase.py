@@ -74,7 +74,7 @@ class StemPhase:
             found |= self._computed(records)
         except Exception as error:
             ids = ", ".join(record.id for record in records)
-            _log.warning("the stem of %s failed\n%s", ids, traceback.format_exc().rstrip())
+            _log.warning("the language model failed for %s\n%s", ids, traceback.format_exc().rstrip())
             short_of_memory = is_out_of_memory(error)
         else:
             self._progress.stem_ended(records)
@@ -109,5 +109,5 @@ class StemPhase:
             if self._writable:
                 self._cache.put(record, state)
         except OSError as error:
-            _log.warning("states of the stem are not kept: %s", error)
+            _log.warning("the language model's results are not kept: %s", error)
             self._writable = False

@@ -46,6 +46,10 @@ class ScoreTable:
     def ids(self) -> list[str]:
         return list(self._lines)
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return list(self._lines.values())
+
     def repair(self, finished: Mapping[str, Mapping[str, Any]], order: Sequence[str] = ()) -> None:
         """Make the file agree with the finished records of the folder.
 

@@ -80,7 +80,7 @@ def parse_sequence(
     allow_nucleotide_letters: bool = False,
     name: str | None = None,
 ) -> Record:
-    """Check one sequence, its chains parted by ``:``; white space and line ends in it are ignored.
+    """Check one sequence, its chains separated by ``:``; white space and line ends in it are ignored.
 
     keep_unusual, masked, allow_nucleotide_letters: as of `read_fasta`. name: what errors call it, by default its id.
 
@@ -149,7 +149,9 @@ class _Entry:
         more = len(refused.findall(letters)) - 1
         others = f" (and {more} more such character{'s' * (more > 1)})" if more else ""
         at_end = letters[at + 1 : at + 2] in ("", ":")
-        raise InputError(f"{self._name()}: {place}: {found[0]!r} is no residue{others}. {_cure(found[0], at_end)}")
+        raise InputError(
+            f"{self._name()}: {place}: {found[0]!r} is not an amino acid{others}. {_cure(found[0], at_end)}"
+        )
 
     def _refuse_empty_chains(self, letters: str) -> None:
         found = re.search("^:|:(?=:)|:$", letters)
@@ -177,7 +179,7 @@ def _cure(character: str, at_end: bool) -> str:
     if character == "*" and at_end:
         return "A '*' at the end is a stop codon of a translation: remove it."
     if character == "*":
-        return "A '*' inside a sequence is a stop codon: check the reading frame, or part the sequence there."
+        return "A '*' inside a sequence is a stop codon: check the reading frame, or split the sequence there."
     if character in "-.~":
         return "This looks like an alignment: give the sequence without its gaps."
     if character.isdigit():

@@ -12,15 +12,22 @@ from .versions import installed_version
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["device_here", "find_device", "named_device"]
+__all__ = ["device_here", "device_word", "find_device", "named_device"]
 
 _CUDA_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's driver, AMD's, and that of WSL
+
+
+def device_word(name: str) -> str:
+    """Return a device's name as torch has it: in lower case, `gpu` as `cuda` and `gpu:1` as `cuda:1`."""
+    kind, colon, index = name.strip().lower().partition(":")
+    return f"{'cuda' if kind == 'gpu' else kind}{colon}{index}"
 
 
 def find_device(name: str | torch.device) -> torch.device:
     """The device of this name; `auto` is CUDA where there is one, else the CPU. InputError if it is not there."""
     import torch
 
+    name = device_word(name) if isinstance(name, str) else name
     if str(name) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -42,7 +49,8 @@ def _devices() -> list[str]:
 
 
 def named_device(name: str) -> str:
-    """`auto` decided, and any other name as it is."""
+    """Return a device's name, `auto` decided."""
+    name = device_word(name)
     if name != "auto":
         return name
     return "cuda" if _has_cuda() else "cpu"

@@ -31,11 +31,13 @@ def check_output_file(path: str | Path, overwrite: bool) -> None:
     place = Path(path)
     folder = place.absolute().parent
     if not str(path).strip() or place.is_dir():
-        raise InputError(f"{str(path)!r} is no name of a file to write: give one with -o")
+        raise InputError(f"{str(path)!r} is not the name of a file to write: give one with -o")
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'no folder'}")
+        raise InputError(
+            f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'not a folder'}"
+        )
     if place.exists() and not overwrite:
-        raise InputError(f"{path} is there already: give another name with -o, or add --overwrite")
+        raise InputError(f"{path} exists already: give another name with -o, or add --overwrite")
 
 
 def nearest_existing(path: Path) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .optional_packages import install_command
 from .readable import readable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "rendered",
     "require_matplotlib",
     "themed",
+    "thousands",
 ]
 
 
@@ -122,7 +124,7 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "pictures need matplotlib, which is not installed: pip install 'lowmem-fold[bench]'"
+            f"pictures need matplotlib, which is not installed: {install_command('matplotlib')}"
         ) from error
 
 
@@ -168,3 +170,10 @@ def plain_numbers(axis: Axis) -> None:
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def thousands(axis: Axis) -> None:
+    """1,000 and 10,000 at the ticks."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

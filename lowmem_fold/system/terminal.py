@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import unicodedata
+from pathlib import Path
 from typing import TextIO
 
-__all__ = ["PROGRAM", "printable", "say", "tell"]
+__all__ = ["PROGRAM", "called_as", "printable", "say", "tell"]
 
 PROGRAM = "lowmem-fold"
 _KEPT = "\n\t"
@@ -25,6 +27,14 @@ def _escaped(character: str) -> str:
     if character in _KEPT or unicodedata.category(character) not in _ESCAPED:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def called_as() -> str:
+    """Return how to call the command line here: its name, its path if a shell would not find it, or python -m."""
+    if shutil.which(PROGRAM):
+        return PROGRAM
+    script = Path(sys.argv[0])
+    return str(script) if script.stem == PROGRAM else "python -m lowmem_fold"
 
 
 def say(text: str, *, end: str = "\n", stream: TextIO | None = None) -> None:

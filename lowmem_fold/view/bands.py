@@ -43,7 +43,7 @@ DISTANCE_BANDS: tuple[Band, ...] = (
 )
 
 
-#: Of residues without a value, and of the structure that another one lies on.
+#: Of residues without a value, and of the structure that another one is superimposed on.
 WITHOUT_VALUE = "#9AA3AE"
 
 

@@ -1,4 +1,4 @@
-"""Two sets of structures, each of the first laid on the one of the same name in the second."""
+"""Two sets of structures, each of the first superimposed on that of the same name in the second."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def _pairs(a: Side, b: Side) -> list[tuple[str, str]]:
     theirs = {name.lower(): name for name in b.files}
     pairs = [(name, theirs[name.lower()]) for name in a.files if name.lower() in theirs]
     if not pairs:
-        raise InputError(
-            f"no structure of {a.path} has the name of one of {b.path}: there are {_listed(a)}, and {_listed(b)}."
-        )
+        raise InputError(f"no structure has the same name in {a.path} ({_listed(a)}) and {b.path} ({_listed(b)}).")
     return pairs
 
 

@@ -1,9 +1,8 @@
-"""Two structures of one protein, one laid on the other: a prediction on another one, or on the experiment."""
+"""Two structures of one protein, superimposed: a prediction and another one, or the experiment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 _CA = ATOM_ORDER["CA"]
-_FEWEST = 3  # residues: two points can be laid on each other in many ways
+_FEWEST = 3  # residues: two points can be superimposed in many ways
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
-    """A structure on the other, superposed by the CA atoms of the N residues that both have. Made by `compare`.
+    """A structure superimposed on another one by the CA atoms of the N residues that both have. Made by `compare`.
 
     Attributes
     ----------
     moved : Prediction
-        The first structure, whole, where it lies on the second.
+        The first structure, whole, superimposed on the second.
     reference : Prediction
         The second. Either has ``ptm`` NaN where it is no prediction.
     moved_rows, reference_rows : ndarray, shape=(N,), dtype=int64
@@ -42,7 +41,7 @@ class Comparison:
     local_lddt : ndarray, shape=(N,), dtype=float64
         lDDT-CA of each, 0 to 1; NaN without a neighbour.
     ca_rmsd_angstrom : float
-        The least there is, as the structures are superposed by it.
+        The least there is, as the structures are superimposed by it.
     tm_score : float
         At its own best superposition. Normalised by the length of the reference, all of its residues with a CA: those
         that the first structure lacks count nothing.
@@ -66,9 +65,14 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<{self.title}: {self.summary}>"
 
+    def _repr_html_(self) -> str:
+        from .overlay import comparison_html
+
+        return comparison_html(self)
+
     @property
     def title(self) -> str:
-        """Which structure lies on which."""
+        """Which structure is superimposed on which."""
         return f"{self.moved.id} on {self.reference.id}"
 
     @property
@@ -90,13 +94,22 @@ class Comparison:
     @property
     def summary(self) -> str:
         """The scores in a line."""
-        return (
-            f"{self.residues}, CA-RMSD {self.ca_rmsd_angstrom:.2f} Å, TM-score {self.tm_score:.3f}, "
-            f"lDDT-CA {self.lddt_ca:.3f}"
-        )
+        scores = [f"{name} {value}" for name, value in self.headline().items() if name != "residues"]
+        return ", ".join([self.residues, *scores])
+
+    def headline(self) -> dict[str, str]:
+        """Return what a line or a table says of it: the residues that are compared, and the scores, by name."""
+        return {
+            "residues": self.residues.removesuffix(" residues"),
+            "CA-RMSD": f"{self.ca_rmsd_angstrom:.2f} Å",
+            "TM-score": f"{self.tm_score:.3f}",
+            "lDDT-CA": f"{self.lddt_ca:.3f}",
+        }
 
     def view(self) -> Any:
-        """Both as cartoons, the first coloured by its distance from the second, in grey: a `py3Dmol.view`.
+        """Return a `py3Dmol.view` of both, the first coloured by its distance from the second, which is grey.
+
+        It needs no network: each output holds 3Dmol.js too, 0.2 MB beside the structures as text.
 
         Raises
         ------
@@ -109,21 +122,19 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Distance and lDDT of each residue, and pLDDT where both have it. InputError without matplotlib."""
-        from .figures import drawn
-        from .overlay import draw_comparison
+        from .overlay import comparison_figure
 
-        return drawn(partial(draw_comparison, self))
+        return comparison_figure(self)
 
     def plot_structure(self) -> Figure:
         """A still picture of what `view` shows. InputError without matplotlib."""
-        from .figures import drawn
-        from .overlay import draw_overlay
+        from .overlay import overlay_figure
 
-        return drawn(partial(draw_overlay, self))
+        return overlay_figure(self)
 
 
 def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comparison:
-    """Lay one structure of a protein on another one, and say how far they are apart.
+    """Superimpose one structure of a protein on another one, and say how far they are apart.
 
     Where the chains' sequences differ, as of an experiment that did not see all residues, those are compared that an
     alignment puts beside each other, of the chains that are most alike: see `matching.matched`.
@@ -172,6 +183,6 @@ def _common(a: Prediction, b: Prediction) -> tuple[np.ndarray, np.ndarray]:
     there = a.atom_mask[rows[0], _CA] & b.atom_mask[rows[1], _CA]
     if there.sum() < _FEWEST:
         raise InputError(
-            f"{a.id} and {b.id} have {there.sum()} residues with CA in common; {_FEWEST} are needed to superpose them"
+            f"{a.id} and {b.id} have {there.sum()} residues with CA in common; {_FEWEST} are needed to superimpose them"
         )
     return rows[0, there], rows[1, there]

@@ -1,4 +1,4 @@
-"""The page of a comparison: pairs of structures laid on each other, and how far each residue is from its partner."""
+"""The page of a comparison: superimposed pairs of structures, and how far each residue is from its partner."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
 from ..predictions.prediction import Prediction
 from .compared import Pair, Side
-from .comparison import Comparison
-from .known import has_plddt, residue_labels
+from .known import has_plddt
 from .packed import block, plain_json
 from .page import Column, Page
 from .run import number
 from .run_page import run_settings, run_summary
+from .structure_data import pair_data
 
 __all__ = ["comparison_page"]
 
@@ -44,7 +43,7 @@ def _columns(labels: tuple[str, str]) -> list[Column]:
     return [
         Column("id", "Record", "text"),
         Column("residues", "Residues", "part", "Residues that both have, of those of the longer one"),
-        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms of the residues that both have, superposed; Angstrom"),
+        Column("rmsd", "RMSD", "angstrom", "Of the CA atoms of the residues that both have, superimposed; Angstrom"),
         Column("tm", "TM-score", "fraction", f"0 to 1, at its own best superposition, by the length of {labels[1]}"),
         Column(
             "lddt",
@@ -52,10 +51,10 @@ def _columns(labels: tuple[str, str]) -> list[Column]:
             "fraction",
             "Local distance difference test over the residues that both have, 0 to 1: needs no superposition",
         ),
-        Column("largest", "Largest", "angstrom", "Largest distance of CA atoms, superposed; Angstrom"),
+        Column("largest", "Largest", "angstrom", "Largest distance of CA atoms, superimposed; Angstrom"),
         Column("plddt", f"pLDDT {labels[0]}", "plddt", f"Mean predicted lDDT in {labels[0]}"),
         Column("reference_plddt", f"pLDDT {labels[1]}", "plddt", f"Mean predicted lDDT in {labels[1]}"),
-        Column("status", "Status", "status", "failed: not of one protein, or a file cannot be read"),
+        Column("status", "Status", "status", "failed: different proteins, or a file that cannot be read"),
     ]
 
 
@@ -103,24 +102,9 @@ def _payload(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> dict[str,
     if pair.comparison is None:
         return {"facts": [], "notes": _notes(a, b, pair, labels)}
     found = pair.comparison
-    distance = _rounded(_at_rows(found.moved.length, found.moved_rows, found.distance))
-    ours, theirs = _plddt(a, pair.names[0], found.moved), _plddt(b, pair.names[1], found.reference)
-    beside = None if theirs is None else _at_rows(found.moved.length, found.moved_rows, theirs[found.reference_rows])
-    return {
-        "models": [
-            {**_model(found.moved, labels[0]), "plddt": _rounded(ours)},
-            {**_model(found.reference, labels[1]), **_own_rows(found), "plddt": _rounded(beside)},
-        ],
-        "chains": _chains(found.moved),
-        "sequence": "".join(found.moved.chains),
-        "distance": distance,
-        "curves": [
-            {"kind": "distance", "title": "Distance of each residue, Å", "series": [{"name": "", "values": distance}]},
-            *_plddt_curve(labels, ours, beside),
-        ],
-        "facts": [],
-        "notes": _notes(a, b, pair, labels),  # last: reading the files may add to them
-    }
+    plddt = _plddt(a, pair.names[0], found.moved), _plddt(b, pair.names[1], found.reference)
+    drawn = pair_data(found, labels, plddt)
+    return {**drawn, "facts": [], "notes": _notes(a, b, pair, labels)}  # last: reading the files may add to them
 
 
 def _notes(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> list[str]:
@@ -137,62 +121,11 @@ def _notes(a: Side, b: Side, pair: Pair, labels: tuple[str, str]) -> list[str]:
     return notes
 
 
-def _plddt_curve(labels: tuple[str, str], *values: np.ndarray | None) -> list[dict[str, Any]]:
-    series = [
-        {"name": label, "values": _rounded(each)}
-        for label, each in zip(labels, values, strict=True)
-        if each is not None
-    ]
-    return [{"kind": "plddt", "title": "pLDDT of each residue", "series": series}] if series else []
-
-
-def _model(structure: Prediction, label: str) -> dict[str, Any]:
-    try:
-        text, form = structure.to_pdb(), "pdb"
-    except InputError:  # more than its columns hold
-        text, form = structure.to_cif(), "cif"
-    return {"name": label, "file": f"{structure.id} {label}".replace("/", "_"), "format": form, "text": text}
-
-
-def _own_rows(found: Comparison) -> dict[str, Any]:
-    """The reference's residues, and which row of the moved structure each of them is."""
-    places = np.full(found.reference.length, -1)
-    places[found.reference_rows] = found.moved_rows
-    return {
-        "chains": _chains(found.reference),
-        "places": [None if place < 0 else int(place) for place in places],
-    }
-
-
-def _chains(structure: Prediction) -> list[dict[str, Any]]:
-    """As structure files name and number them; ``labels`` where the authors' are others."""
-    labels, numbers = np.array(residue_labels(structure)), structure.residue_number
-    chains = []
-    for index, id in enumerate(structure.chain_ids):
-        own = structure.chain_index == index
-        said = {} if (labels[own] == numbers[own].astype(str)).all() else {"labels": labels[own].tolist()}
-        chains.append({"id": id, "numbers": numbers[own].tolist(), **said})
-    return chains
-
-
 def _plddt(side: Side, name: str, structure: Prediction) -> np.ndarray | None:
     """Shape (L,), 0 to 100; None where the B-factors of the file may be something else."""
     record = side.record(name)
     stated = has_plddt(structure) if record is None else record.plddt is not None
     return structure.plddt if stated else None
-
-
-def _at_rows(length: int, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Shape (L,): the values at their rows, NaN elsewhere."""
-    everywhere = np.full(length, np.nan)
-    everywhere[rows] = values
-    return everywhere
-
-
-def _rounded(values: np.ndarray | None) -> list[float | None] | None:
-    if values is None:
-        return None
-    return [None if not np.isfinite(value) else round(float(value), 2) for value in values]
 
 
 def _subtitle(a: Side, b: Side, pairs: Sequence[Pair], labels: tuple[str, str]) -> str:

@@ -48,7 +48,7 @@ def draw_bands(axes: Axes, theme: Theme) -> None:
 
 
 def draw_pae(prediction: Prediction, figure: Figure, theme: Theme) -> None:
-    """PAE of each pair of residues, dark where it is small, as the AlphaFold database draws it; chains are parted.
+    """PAE of each pair of residues, dark where it is small, as the AlphaFold database draws it; chains are separated.
 
     Raises
     ------

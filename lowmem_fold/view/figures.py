@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 
 from ..errors import InputError
+from ..system.optional_packages import install_command
 from ..system.style import LIGHT, Drawing, Theme, make_readable, themed
 
 try:
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise InputError("pictures need matplotlib, which is not installed: pip install 'lowmem-fold[viz]'") from error
+    raise InputError(f"pictures need matplotlib, which is not installed: {install_command('matplotlib')}") from error
 
 __all__ = ["ShownFigure", "drawn"]
 

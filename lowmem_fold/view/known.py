@@ -30,7 +30,7 @@ _PREDICTED = ("_ma_qa_metric", "THEORETICAL MODEL")
 _MEASURED = ("_exptl.", "EXPDTA")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FileStructure(Prediction):
     """The structure of a file, in the form of a prediction, with the names and numbers that its authors gave.
 
@@ -47,6 +47,11 @@ class FileStructure(Prediction):
     names: tuple[str, ...] = field(kw_only=True)
     labels: tuple[str, ...] = field(kw_only=True)
     predicted: bool = field(kw_only=True)
+
+    def headline(self) -> dict[str, str]:
+        """Return what a line or a table says of it; pLDDT if its B-factors are that. A file says no pTM."""
+        said = super().headline()
+        return {name: said[name] for name in ("residues", "chains", *(["mean pLDDT"] if self.predicted else []))}
 
     @property
     def chain_ids(self) -> tuple[str, ...]:

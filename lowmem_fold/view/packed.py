@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_BINS", "UNKNOWN_ERROR", "block", "errors_of", "plain_json"]
+__all__ = ["MAX_BINS", "UNKNOWN_ERROR", "block", "compressed", "element", "errors_of", "plain_json"]
 
 #: Rows of a map of errors at most; those of a longer protein are means over neighbouring residues.
 MAX_BINS = 512
@@ -29,10 +29,19 @@ def plain_json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def block(id: str, data: bytes) -> str:
-    """An element of the page that holds bytes: zlib (RFC 1950) in base64, in a script of a type that does not run."""
-    text = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+def compressed(data: bytes) -> str:
+    """Return bytes as a page holds them: zlib (RFC 1950) in base64."""
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def element(id: str, text: str) -> str:
+    """Return an element of the page that holds compressed bytes, a script of a type that does not run."""
     return f'<script type="text/plain" id="{id}">{text}</script>'
+
+
+def block(id: str, data: bytes) -> str:
+    """Return an element of the page that holds bytes, compressed."""
+    return element(id, compressed(data))
 
 
 def errors_of(pae: np.ndarray) -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
 """One HTML file that shows records: a table, and for each its structures, curves and map of errors.
 
-The file needs no server and nothing beside it, but 3Dmol.js unless that is inside. What the records say reaches the
-page as data only, and its policy lets the browser run no script but the page's own and 3Dmol.js.
+The file needs no server, no network and nothing beside it, unless 3Dmol.js is to come from its CDN. What the records
+say reaches the page as data only, and its policy lets the browser run no script but the page's own and 3Dmol.js.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import os
 import re
+import sys
+import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -19,16 +22,17 @@ from typing import Any
 from ..errors import InputError
 from ..system.files import write_text_atomic
 from ..system.readable import readable
+from ..system.terminal import tell
 from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
-from .library import ADDRESS, INTEGRITY
-from .packed import block, plain_json
+from .library import ADDRESS, INTEGRITY, library_block, policy_source, shipped_library
+from .packed import plain_json
 
-__all__ = ["Column", "Page", "page_html", "write_page"]
+__all__ = ["Column", "Page", "document", "open_page", "page_html", "write_page"]
 
 #: In the order in which one uses the other.
 _SCRIPTS = (
     *("data", "dom", "packed", "cursor", "residues", "bands", "table", "curve", "map"),
-    *("stage", "structure", "sequence", "detail", "main"),
+    *("stage", "structure", "readout", "sequence", "detail", "main"),
 )
 _GENERATOR = '<meta name="generator" content="lowmem_fold">'
 
@@ -80,38 +84,48 @@ class Page:
     blocks: Sequence[str] = field(repr=False)
 
 
-def page_html(page: Page, library: bytes | None = None) -> str:
-    """The text of the file.
+def page_html(page: Page, library: bytes | None = None, *, cdn: bool = False) -> str:
+    """Return the text of the file.
 
     Parameters
     ----------
     page : Page
     library : bytes, optional
-        3Dmol.js, to be held by the page; left out, the browser gets it from its CDN.
+        3Dmol.js, to be held by the page; by default the copy in the package.
+    cdn : bool
+        Hold none: the browser gets it from its CDN, and the file is 0.2 MB smaller.
     """
-    script = _script()
-    blocks = [*page.blocks, *([] if library is None else [block("library", library)])]
-    data = {
-        **{name: getattr(page, name) for name in ("title", "subtitle", "settings", "records")},
-        "columns": [asdict(column) for column in page.columns],
+    data = {name: getattr(page, name) for name in ("title", "subtitle", "settings", "records")}
+    data["columns"] = [asdict(column) for column in page.columns]
+    held = None if cdn else library or shipped_library()
+    return document(page.title, data, page.blocks, _SCRIPTS, held)
+
+
+def document(
+    title: str, data: Mapping[str, Any], blocks: Sequence[str], scripts: Sequence[str], library: bytes | None
+) -> str:
+    """Return an HTML document that holds data, blocks, these scripts of ``web/``, and 3Dmol.js or its address."""
+    script = _script(scripts)
+    shown = {
+        **data,
         "bands": [band._asdict() for band in BANDS],
         "distanceBands": [band._asdict() for band in DISTANCE_BANDS],
         "withoutValue": WITHOUT_VALUE,
         "library": {"address": None if library else ADDRESS, "integrity": INTEGRITY},
     }
     parts = {
-        "policy": _policy(script, ADDRESS if library is None else "blob:"),
-        "title": html.escape(readable(page.title)),
+        "policy": _policy(script, ADDRESS if library is None else policy_source(library)),
+        "title": html.escape(readable(title)),
         "style": _asset("page.css"),
-        "data": plain_json(data),
-        "blocks": "\n".join(blocks),
+        "data": plain_json(shown),
+        "blocks": "\n".join([*blocks, *([] if library is None else [library_block(library)])]),
         "script": script,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))  # no part is looked into
 
 
 def write_page(path: str | Path, text: str) -> Path:
-    """Write a page, whole or not at all, over a page of before but over nothing else; returns ``path``.
+    """Write a page, whole or not at all, over an earlier page but over nothing else; returns ``path``.
 
     Raises
     ------
@@ -123,11 +137,40 @@ def write_page(path: str | Path, text: str) -> Path:
         raise InputError(f"{path}: a page is written as .html: give another name with -o.")
     try:
         if path.exists() and not _is_page(path):
-            raise InputError(f"{path}: is there and no page of lowmem-fold; give another name with -o, or remove it.")
+            raise InputError(
+                f"{path}: not a page of lowmem-fold, so it is not replaced; give another name with -o, or remove it."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_text_atomic(path, text)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}). Give another name with -o.") from None
+
+
+def open_page(path: str | Path) -> bool:
+    """Open a page in the default browser; where there is none, or no screen, say so in a line that names the page.
+
+    Returns
+    -------
+    bool
+        Whether a browser was asked to. What it does then is not known here.
+    """
+    path = Path(path)
+    reason = "no screen to show a browser on" if _is_without_screen() else None
+    if reason is None:
+        try:
+            reason = None if webbrowser.open(path.resolve().as_uri()) else "no browser could be started"
+        except (webbrowser.Error, OSError) as error:
+            reason = f"no browser could be started ({error})"
+    if reason:
+        tell(f"{reason}; open the page yourself, or copy it to where you have one: {path}")
+    return reason is None
+
+
+def _is_without_screen() -> bool:
+    """Whether a browser could only open in the terminal: on Linux and the like without a display, as over SSH."""
+    if os.name != "posix" or sys.platform == "darwin":
+        return False
+    return not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def _is_page(path: Path) -> bool:
@@ -139,8 +182,8 @@ def _asset(name: str) -> str:
     return (files(__package__) / "web" / name).read_text(encoding="utf-8")
 
 
-def _script() -> str:
-    body = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+def _script(names: Sequence[str]) -> str:
+    body = "\n".join(_asset(f"{name}.js") for name in names)
     return f'"use strict";\n(() => {{\n{body}}})();\n'
 
 

@@ -68,7 +68,7 @@ class RunRecord:
         values = self.line.get("plddt")
         if not isinstance(values, list) or len(values) != self.length:
             if values is not None:
-                count = len(values) if isinstance(values, list) else "no list of"
+                count = len(values) if isinstance(values, list) else "not a list of"
                 said = f"{self.id}{_SCORES} holds {count} pLDDT, the record has {self.length} residues"
                 self.complaints.append(said)
             return None
@@ -141,7 +141,7 @@ def read_run(folder: str | Path) -> Run:
     ]
     if not records:
         raise InputError(
-            f"{folder}: no run of lowmem-fold is in it (neither lines of {TABLE} nor <id>{_SCORES} files). "
+            f"{folder}: not the folder of a run (it holds neither {TABLE} nor <id>{_SCORES} files). "
             "Give the folder that lowmem-fold fold wrote into (its -o)."
         )
     config, complaint = _object(folder / CONFIG)
@@ -184,4 +184,4 @@ def _object(path: Path) -> tuple[dict[str, Any], str | None]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return {}, f"{path.name} cannot be read: {error}"
-    return (value, None) if isinstance(value, dict) else ({}, f"{path.name} holds no JSON object")
+    return (value, None) if isinstance(value, dict) else ({}, f"{path.name} is not a JSON object")

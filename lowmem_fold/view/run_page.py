@@ -19,13 +19,14 @@ _COLUMNS = (
     Column("mean_plddt", "pLDDT", "plddt", "Mean predicted lDDT of the residues, 0 to 100"),
     Column("ptm", "pTM", "fraction", "Predicted TM-score, 0 to 1"),
     Column("iptm", "ipTM", "fraction", "Predicted TM-score between the chains, 0 to 1"),
-    Column("seconds", "Seconds", "seconds", "Time of the fold"),
-    Column("peak_bytes", "Peak GiB", "bytes", "Greatest memory taken during the fold, GiB"),
+    Column("seconds", "Seconds", "seconds", "Time to fold it"),
+    Column("peak_bytes", "Peak GiB", "bytes", "Most memory used while folding it, GiB"),
     Column(
         "status",
         "Status",
         "status",
-        "suspect: written, but it cannot be true; incomplete: mmCIF alone, PDB cannot hold it; failed: not folded",
+        "suspect: folded, but the structure cannot be true; incomplete: written as mmCIF only, since PDB cannot hold "
+        "it; failed: not folded",
     ),
 )
 #: Figures that not every run has.
@@ -33,9 +34,9 @@ _OPTIONAL = ("iptm",)
 
 _FACTS = {
     "num_passes": "Passes through the trunk",
-    "precision": "Precision, lower than asked for",
+    "precision": "Precision, lower than requested",
     "placement": "Placement",
-    "chunk_size": "Rows at once",
+    "chunk_size": "Chunk size, rows of the pair state at once",
     "attempts": "Attempts",
     "batch_records": "Records in its batch",
     "device": "Device",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..system.optional_packages import install_command
 from .bands import BANDS, LEGEND, band_index
+from .library import compressed_library, shipped_library
 
 if TYPE_CHECKING:
     from ..predictions.prediction import Prediction
@@ -17,9 +19,24 @@ __all__ = ["add_colored", "add_legend", "new_viewer", "residue_ranges", "view_pr
 
 _LEGEND_STEP = 24  # pixels
 
+#: Sets the promise that py3Dmol's script waits for, which then loads nothing. In each output, since Colab gives each
+#: one a frame of its own. 3Dmol.js is kept from the module loaders of notebooks, which would take it in.
+_LIBRARY = """<script>
+if (typeof $3Dmolpromise === 'undefined') {
+  $3Dmolpromise = (async () => {
+    const bytes = Uint8Array.from(atob('%s'), (letter) => letter.charCodeAt(0));
+    const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).text();
+    const script = document.createElement('script');
+    script.textContent = `(function (exports, module, define) {${text}\n}).call(window, {}, {exports: {}});`;
+    document.head.append(script);
+  })();
+}
+</script>
+"""
+
 
 def view_prediction(prediction: Prediction) -> Any:
-    """A cartoon coloured by pLDDT, with a legend: the `py3Dmol.view`, which a notebook shows.
+    """Return a `py3Dmol.view` of a cartoon coloured by pLDDT, with a legend.
 
     Raises
     ------
@@ -40,7 +57,7 @@ def new_viewer() -> Any:
     try:
         import py3Dmol
     except ImportError as error:
-        raise InputError("views need py3Dmol, which is not installed: pip install 'lowmem-fold[viz]'") from error
+        raise InputError(f"views need py3Dmol, which is not installed: {install_command('py3Dmol')}") from error
 
     class Viewer(py3Dmol.view):
         """Shown as the result of a cell; py3Dmol's own is shown beside its result, and only by IPython's display.
@@ -58,7 +75,7 @@ def new_viewer() -> Any:
         def _make_html(self) -> str:
             told = self.startjs.removeprefix(self._frame)
             self.startjs = self._frame + _without_markup(told)
-            return str(super()._make_html())
+            return _LIBRARY % compressed_library(shipped_library()) + str(super()._make_html())
 
         def update(self) -> None:
             self.updatejs = _without_markup(self.updatejs)

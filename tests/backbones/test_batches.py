@@ -102,7 +102,9 @@ def test_what_has_room_nowhere_is_told_and_the_rest_is_run():
     delivered = ran(backbone, [200, 90, 30, 30], max_tokens=400, failed=lambda i, e: failures.setdefault(i, str(e)))
     assert sorted(delivered) == [1, 2, 3]
     assert failures == {0: "no room"}
-    with pytest.raises(BudgetError, match="a sequence of 200 tokens has no room by itself, with resident weights"):
+    with pytest.raises(
+        BudgetError, match="a sequence of 200 tokens does not fit in memory by itself, with resident weights"
+    ):
         ran(FakeBackbone({"resident": 35}), [200])
 
 

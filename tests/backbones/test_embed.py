@@ -255,13 +255,13 @@ def test_windows_of_a_model_with_positions(backbone):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"pool": "mean,median"}, "'median' is none of mean, max, cls, std"),
+        ({"pool": "mean,median"}, "unknown pooling 'median'; choose from: mean, max, cls, std"),
         ({"pool": "mean,mean"}, "each can be named once"),
         ({"residues": False}, "no result"),
-        ({"long": "split"}, "'split' is none of these"),
-        ({"max_length": 0}, "from 1 on"),
+        ({"long": "split"}, "unknown value 'split' for long sequences"),
+        ({"max_length": 0}, "1 or more"),
         ({"overlap": 3}, "an overlap is of windows"),
-        ({"long": "windows", "overlap": -1}, "from 0 on"),
+        ({"long": "windows", "overlap": -1}, "0 or more"),
         ({"long": "windows", "overlap": 8, "max_length": 8}, "windows of 8 residues cannot share 8"),
         ({"layers": 4}, "no layer 4"),
     ],
@@ -320,7 +320,7 @@ def test_numbers_that_are_none_are_refused(backbone, monkeypatch):
         run(tokens, layers, lambda number, states: receive(number, states / 0))
 
     monkeypatch.setattr(model, "hidden_states", overflowing)
-    with pytest.raises(ModelError, match="no finite numbers in fp32"):
+    with pytest.raises(ModelError, match="not finite numbers in fp32"):
         embed(model, ["MKT"])
 
 

@@ -80,7 +80,7 @@ def test_a_residue_is_a_token_between_special_ones(family_folder, case: str) -> 
         {*family.prefix, *family.suffix, family.pad_id, family.mask_id}
     )
     assert family.encode(STANDARD.lower()) == family.encode(STANDARD)
-    with pytest.raises(InputError, match=r"'1' at position 3 is no residue"):
+    with pytest.raises(InputError, match=r"'1' at position 3 is not a residue"):
         family.encode("MK1")
 
 
@@ -110,7 +110,7 @@ def test_as_many_residues_as_there_are_positions(family_folder, case: str, limit
 )
 def test_what_is_of_no_family_is_refused(tmp_path: Path, config: dict) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"no language model of proteins that is known here \(Ankh, AntiBERTy, ESM"):
+    with pytest.raises(ModelError, match=r"not a language model of proteins that is known here \(Ankh, AntiBERTy, ESM"):
         family_of(tmp_path)
 
 

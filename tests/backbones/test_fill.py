@@ -51,7 +51,7 @@ def test_best_has_the_first_of_each(esm2):
         ("MKTL", "sequence 1: no residue is masked"),
         ("  ", "sequence 1: there is no sequence"),
         ("MK*:AA", "sequence 1: 2 chains, and a language model reads one at a time"),
-        ("MK*1", "sequence 1: position 4: '1' is no residue"),
+        ("MK*1", "sequence 1: position 4: '1' is not an amino acid"),
     ],
     ids=["no-mask", "empty", "chains", "digit"],
 )

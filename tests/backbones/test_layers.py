@@ -44,11 +44,11 @@ def test_results_of_a_choice():
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "'' is no layer"),
-        ("middle", "'middle' is no layer"),
-        ("1.5", "'1.5' is no layer"),
-        ("1,,2", "'' is no layer"),
-        ("all,3", "'all' is no layer"),
+        ("", "unknown layer ''"),
+        ("middle", "unknown layer 'middle'"),
+        ("1.5", "unknown layer '1.5'"),
+        ("1,,2", "unknown layer ''"),
+        ("all,3", "unknown layer 'all'"),
         ("3=x", "a number for each layer"),
         ("3=0.5,4", "a number for each layer"),
         ("3=nan", "finite"),

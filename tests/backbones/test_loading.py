@@ -183,7 +183,7 @@ def test_a_quantized_folder_is_loaded_as_it_was_made(family_folder, quantized_fo
     tokens = [direct.family.encode("MK*")]
     assert torch.equal(direct.logits(tokens), stored.logits(tokens))
     assert load_backbone(quantized_folder, "stem=bf16", device="cpu").precision == stored.precision
-    with pytest.raises(InputError, match="is stored as bf16 and cannot be had as int8"):
+    with pytest.raises(InputError, match="is stored as bf16 and cannot be loaded as int8"):
         load_backbone(quantized_folder, "int8", device="cpu")
 
 
@@ -247,7 +247,7 @@ def test_attention_is_chosen_and_recorded(family_folder) -> None:
 
 
 def test_attention_that_cannot_be_had_is_refused(family_folder, monkeypatch) -> None:
-    with pytest.raises(InputError, match="attention 'flash' is none of auto, sdpa, eager"):
+    with pytest.raises(InputError, match="unknown attention 'flash'; choose from: auto, sdpa, eager"):
         load_backbone(family_folder("prott5"), device="cpu", attention="flash")
     monkeypatch.setattr(transformers.T5EncoderModel, "_supports_sdpa", False)  # as in transformers 5.8
     assert load_backbone(family_folder("prott5"), device="cpu").attention == "eager"
@@ -311,10 +311,10 @@ def test_cuda_without_a_number_is_the_current_device_everywhere(monkeypatch) -> 
     ("options", "said"),
     [
         ({"placement": "staged"}, "one stack of layers: staged is resident"),
-        ({"placement": "elsewhere"}, "placement 'elsewhere' is none of resident, streamed"),
-        ({"precision": "int9"}, "'int9' is no preset"),
-        ({"precision": "int8,pair=bf16"}, "a language model is the stem alone"),
-        ({"precision": "stem=int8,trunk=int4"}, "a language model is the stem alone"),
+        ({"placement": "elsewhere"}, "unknown placement 'elsewhere'; choose from: resident, streamed"),
+        ({"precision": "int9"}, "unknown precision 'int9'"),
+        ({"precision": "int8,pair=bf16"}, "a language model by itself has one part"),
+        ({"precision": "stem=int8,trunk=int4"}, "a language model by itself has one part"),
         ({"precision": "fp16,exclude=layer.9.*"}, "matches no linear layer"),
         ({"device": "tpu"}, "device tpu is not available"),
         ({"memory": "much"}, "is not a memory size"),
@@ -370,7 +370,7 @@ def test_damaged_files_are_named(family_folder, tmp_path: Path) -> None:
     assert "esm.encoder.layer.2.output.dense.bias is missing" in refusal(**{name: None})
     assert "the configuration says (32,)" in refusal(**{name: torch.zeros(31)})
     extra = {"esm__encoder__layer__3__output__dense__bias": torch.zeros(32)}
-    assert "is no tensor of an ESM language model" in refusal(**extra)
+    assert "is not a tensor of an ESM language model" in refusal(**extra)
     assert "lm_head.dense.weight is missing" in refusal(lm_head__dense__weight=None)
     save_file({**tensors, "classifier.weight": torch.zeros(3)}, folder / "model.safetensors", metadata={"format": "pt"})
     assert load_backbone(folder, device="cpu").masked_lm

@@ -200,7 +200,7 @@ def test_different_models_are_not_compared(family_folder) -> None:
 @pytest.mark.parametrize(
     ("sequences", "message"),
     [
-        ({"a": "MK-"}, "sequence 'a': position 3: '-' is no residue"),
+        ({"a": "MK-"}, "sequence 'a': position 3: '-' is not an amino acid"),
         ([["MKT", "GS"]], "sequence 1 is a list: .*joined with ':'"),
         (["ACGT" * 4], "sequence 1: looks like DNA or RNA"),
         (None, "there are no sequences"),

@@ -140,7 +140,7 @@ def test_windows(positions, seen):
         (["MKT", "MK*"], "sequence 2: position 3 is masked, and has no score"),
         (["XX"], "sequence 1: no residue is one of the 20 amino acids"),
         (["MK:T"], "sequence 1: 2 chains, and a language model reads one at a time"),
-        ({"a": "MK-"}, "sequence 'a': position 3: '-' is no residue"),
+        ({"a": "MK-"}, "sequence 'a': position 3: '-' is not an amino acid"),
         ([["MKT", "GS"]], "sequence 1 is a list: .*joined with ':'"),
         (["MKT", float("nan")], "sequence 2 is missing"),
         (["ACGT" * 4], "sequence 1: looks like DNA or RNA"),
@@ -179,7 +179,7 @@ def test_letters_of_nucleotides_where_they_are_allowed(esm2):
 
 
 def test_unknown_way_with_long_sequences(esm2):
-    with pytest.raises(InputError, match="can be refuse, windows; 'cut' is none of these"):
+    with pytest.raises(InputError, match="unknown value 'cut' for long sequences; choose from: refuse, windows"):
         score(esm2, [SEQUENCE], long="cut")
 
 

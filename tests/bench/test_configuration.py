@@ -34,7 +34,7 @@ def test_another_object_is_no_configuration(key: str) -> None:
         ({"precision": "int3"}, "int3"),
         ({"placement": "nowhere"}, "nowhere"),
         ({"device": "tpu"}, "tpu"),
-        ({"length": 0}, "length must be a whole number from 1 on; it is 0"),
+        ({"length": 0}, "length must be a whole number, 1 or more; it is 0"),
         ({"repeats": True}, "repeats must be a whole number"),
         ({"num_recycles": -1}, "-1"),
         ({"memory": "8G"}, "8GiB"),

@@ -139,7 +139,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError("No module named 'bitsandbytes'")
 
     monkeypatch.setattr("lowmem_fold.quantization.bnb.backend", missing)
-    assert "pip install 'lowmem-fold[bnb]'" in (_no_bitsandbytes(CPU) or "")
+    assert "pip install 'bitsandbytes>=0.49'" in (_no_bitsandbytes(CPU) or "")
 
 
 @pytest.mark.parametrize(

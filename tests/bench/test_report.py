@@ -71,11 +71,11 @@ def test_a_row_for_each_fold(tables: list) -> None:
     head, *rows = tables[1]
     assert len(rows) == 9
     row = dict(zip(head[1:], rows[0][1:], strict=True))
-    assert rows[0][:2] == ["lowmem_fold fp32, resident", "64"]
+    assert rows[0][:2] == ["lowmem_fold fp32", "64"]
     assert row["fold, s"] == "3.2 (2.88 to 3.84, 3)"
     assert rows[0][5] == "0.50" and rows[0][7] == "0.25"
     assert row["peak"] == "1.00 GiB" and row["planned"] == "1.00 GiB" and row["pTM"] == "0.250"
-    assert row["activations"] == "64.0 MiB" and [head[i] for i in (5, 7, 10)] == ["over stock fp32"] * 3
+    assert row["activations"] == "64.0 MiB" and [head[i] for i in (5, 7, 10)] == ["÷ stock fp32"] * 3
     assert rows[0][10] == "0.25" and "taken from the card" not in head
 
 
@@ -88,21 +88,28 @@ def test_a_card_has_what_it_gave_besides(tmp_path: Path) -> None:
     assert dict(facts)["GPU"] == "A card" and dict(facts)["Driver"] == "550" and "reserved by torch" not in head
 
 
+def test_a_fold_by_itself_has_no_range_and_mapped_files_are_told(tmp_path: Path) -> None:
+    record = fold(samples={"seconds": [3.21], "resident_peak_bytes": [3 * 2**30]})
+    head, row = _Page(written(tmp_path, [record])).tables[1]
+    told = dict(zip(head, row, strict=True))
+    assert (told["fold, s"], told["with mapped files"]) == ("3.21", "3.00 GiB")
+
+
 def test_what_gave_no_fold_says_why(tables: list) -> None:
     assert tables[2][1:] == [["stock fp32", "512", "oom", "DefaultCPUAllocator: can't allocate <memory>"]]
 
 
 def test_ratios_name_each_peer(tables: list) -> None:
     head, *rows = tables[3]
-    assert head == ["", "residues", "over stock fp32"]
-    assert rows[1] == ["lowmem_fold int8, resident", "64", "0.20, 0.20, 0.60"]
+    assert head == ["", "residues", "÷ stock fp32"]
+    assert rows[1] == ["lowmem_fold int8", "64", "0.20, 0.20, 0.60"]
 
 
 def test_accuracy_has_median_worst_and_interval(tables: list) -> None:
     head, *rows = tables[4]
     assert head == ["", "chains", "CA-RMSD, Å", "lDDT-CA"]
     values = [0.64, 1.28, 2.56]
-    assert rows == [["lowmem_fold int8, resident", "3", *rows[0][2:]]]
+    assert rows == [["lowmem_fold int8", "3", *rows[0][2:]]]
     assert rows[0][2] == f"{statistics.median(values):.3f}, {max(values):.3f} [0.640, 2.560]"
     assert rows[0][3].startswith("0.987, 0.974 [")  # of a score the smallest is the worst
 
@@ -121,7 +128,7 @@ def test_pictures_are_inside_light_and_dark(text: str) -> None:
         r'<img alt="[^"]+" src="data:image/svg\+xml;base64,([^"]+)"></picture>',
         text,
     )
-    assert len(found) == 6
+    assert len(found) == 5
     for dark, light in found:
         assert dark != light
         for image in (dark, light):

@@ -400,6 +400,6 @@ def test_records_of_a_cpu_make_no_table() -> None:
 
 
 def test_the_page_says_what_the_records_say() -> None:
-    page = (ROOT / "README.md").read_text()
+    page = table.PAGE.read_text()
     found = read_measurements(table.RESULTS) if table.RESULTS.exists() else []
     assert filled(page, {table.SECTION: table.text(found)}) == page

@@ -84,8 +84,8 @@ def test_every_kind_of_layer_was_measured_alone() -> None:
     (whole,) = [m for m in DRIFTS if m.requested["precision"] == "int8"]
     of_whole, *numbers = [m.resolved["model"]["weights"]["total"]["formats"]["int8"] for m in (whole, *measured)]
     counts = dict(zip(precision.LAYERS, numbers, strict=True))
-    assert sum(numbers) - counts["stem, all"] == of_whole
-    assert counts["stem, all"] == counts["stem, attention"] + counts["stem, feed-forward"]
+    assert sum(numbers) - counts["language model, all"] == of_whole
+    assert counts["language model, all"] == counts["language model, attention"] + counts["language model, feed-forward"]
 
 
 def test_loading_holds_the_result_and_little_more() -> None:

@@ -20,7 +20,7 @@ def of(benchmark: str) -> list:
 
 
 def test_the_page_says_what_the_records_say() -> None:
-    page = (planning.ROOT / "README.md").read_text()
+    page = planning.PAGE.read_text()
     assert filled(page, {"cards": planning.text(MEASUREMENTS)}) == page
     assert filled(page, {"cards": "other"}) != page
 
@@ -38,7 +38,7 @@ def test_the_table_is_that_of_the_records() -> None:
         for r in records
         if r["benchmark"] == "planning-cards"
     }
-    section = (planning.ROOT / "README.md").read_text().split("<!-- cards: ")[1]
+    section = planning.PAGE.read_text().split("<!-- cards: ")[1]
     rows = [line.strip("| ").split(" | ") for line in section.splitlines()]
     table = {row[0]: [cell.replace(",", "").replace("-", "0") for cell in row[1:]] for row in rows}
     for precision in cards.PRECISIONS:

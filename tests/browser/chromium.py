@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Chromium", "Tab", "executable", "library"]
+__all__ = ["Chromium", "Tab", "executable"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PATIENCE_SECONDS = 180
@@ -39,12 +39,6 @@ _OPTIONS = (
 def executable() -> str | None:
     """Path of Chromium, None if there is none."""
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
-
-
-def library() -> Path | None:
-    """3Dmol-min.js of the npm package ``3dmol``: that of THREEDMOL_JS, or of node_modules in the repository."""
-    path = Path(os.environ.get("THREEDMOL_JS") or Path(__file__).parents[2] / "node_modules/3dmol/build/3Dmol-min.js")
-    return path if path.is_file() else None
 
 
 class Chromium:

@@ -9,8 +9,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from lowmem_fold.view.library import ADDRESS
-from tests.browser.chromium import Chromium, library
+from lowmem_fold.view.library import ADDRESS, shipped_library
+from tests.browser.chromium import Chromium
 
 __all__ = ["main"]
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    answers = {ADDRESS: library().read_bytes()} if ADDRESS + '"' in arguments.page.read_text() else None
+    answers = {ADDRESS: shipped_library()} if ADDRESS + '"' in arguments.page.read_text() else None
     with tempfile.TemporaryDirectory() as profile, Chromium(Path(profile)) as browser:
         for name, width in WIDTHS.items():
             for theme in ("light", "dark"):

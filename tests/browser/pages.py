@@ -10,11 +10,10 @@ import numpy as np
 from lowmem_fold.view.compared import compared, read_side
 from lowmem_fold.view.comparison import Comparison
 from lowmem_fold.view.comparison_page import comparison_page
-from lowmem_fold.view.library import read_library
 from lowmem_fold.view.page import page_html, write_page
 from lowmem_fold.view.run import read_run
 from lowmem_fold.view.run_page import run_page
-from tests.browser.chromium import Tab, library
+from tests.browser.chromium import Tab
 
 __all__ = ["CANVAS", "drawn", "hue_is", "laid", "made", "part_of_hue", "place_in_curve", "themed"]
 
@@ -22,7 +21,7 @@ CANVAS = "document.querySelector('.stage canvas').toDataURL()"
 
 
 def made(folder: Path, *, offline: bool = True) -> Path:
-    text = page_html(run_page(read_run(folder)), read_library(library()) if offline else None)
+    text = page_html(run_page(read_run(folder)), cdn=not offline)
     return write_page(folder / "view.html", text)
 
 
@@ -30,7 +29,7 @@ def laid(a: Path, b: Path, path: Path) -> tuple[Path, list[Comparison | None]]:
     """The page of a comparison, and what it is of."""
     ours, theirs = read_side(a), read_side(b)
     pairs = list(compared(ours, theirs))
-    text = page_html(comparison_page(ours, theirs, pairs), read_library(library()))
+    text = page_html(comparison_page(ours, theirs, pairs))
     return write_page(path, text), [pair.comparison for pair in pairs]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from lowmem_fold.predictions.prediction import Prediction
 from lowmem_fold.predictions.structures import Structure
-from lowmem_fold.view.library import ADDRESS
-from tests.browser.chromium import Tab, library
+from lowmem_fold.view.library import ADDRESS, shipped_library
+from tests.browser.chromium import Tab
 from tests.browser.pages import CANVAS, drawn, hue_is, made, part_of_hue, place_in_curve, themed
 from tests.fake_run import helix, make_records
 from tests.view.runs import failed, with_plddt, written
@@ -130,7 +130,7 @@ def test_pointing_marks_everywhere(one, complex_page):
     name, sure, error = one.texts(".readout *")
     assert name == f"A {prediction.chains[0][20]}21"
     assert sure.startswith(f"pLDDT {prediction.plddt[20]:.1f}")
-    assert error == f"off by {np.rint(prediction.pae[99, 20]):.0f} Å when aligned on B {prediction.chains[1][39]}40"
+    assert error == f"expected position error {np.rint(prediction.pae[99, 20]):.0f} Å, aligned on residue B 40"
     assert one.value("document.querySelector('.sequence .from').dataset.place") == "99"
     x = one.value("document.querySelector('.curve .mark.at').x1.baseVal.value")
     assert x == pytest.approx(place_in_curve(one, 20, length)[0] - one.box(".curve")[0], abs=0.6)
@@ -181,7 +181,7 @@ def test_keys(one, complex_page):
     one.value("document.querySelector('.map').focus()")
     one.press("ArrowUp", "ArrowUp", "ArrowLeft")
     assert one.texts(".readout *")[0] == f"B {second[-2]}{len(second) - 1}"
-    assert one.texts(".readout *")[-1].endswith(f"when aligned on B {second[-3]}{len(second) - 2}")
+    assert one.texts(".readout *")[-1].endswith(f"aligned on residue B {len(second) - 2}")
 
 
 def test_colours_by_chain(one):
@@ -282,7 +282,7 @@ def test_nothing_sticks_out(browser, many_page, width, theme):
 def test_library_from_its_cdn(browser, tmp_path, structure):
     """The file with the hash in the page is run; without a network the rest of the page works and says what to do."""
     page = made(written(tmp_path / "run", [predicted(structure)]), offline=False)
-    with_network = browser.tab(page, answers={ADDRESS: library().read_bytes()})
+    with_network = browser.tab(page, answers={ADDRESS: shipped_library()})
     assert part_of_hue(drawn(with_network), COLORS["low"]) > 0.02
     assert with_network.complaints() == []
     assert with_network.requests() == [page.as_uri(), ADDRESS]
@@ -290,11 +290,11 @@ def test_library_from_its_cdn(browser, tmp_path, structure):
 
     without = browser.tab(page, answers={ADDRESS: None})
     without.wait("document.querySelector('.notice') !== null")
-    assert "3Dmol.js could not be loaded" in without.texts(".notice")[0] and "--js" in without.texts(".notice")[0]
+    assert "3Dmol.js could not be loaded" in without.texts(".notice")[0] and "--cdn" in without.texts(".notice")[0]
     without.wait("document.querySelector('.curve .line') !== null")
     without.close()
 
-    changed = browser.tab(page, answers={ADDRESS: library().read_bytes() + b"\nwindow.hit = 1"})
+    changed = browser.tab(page, answers={ADDRESS: shipped_library() + b"\nwindow.hit = 1"})
     changed.wait("document.querySelector('.notice') !== null")
     assert changed.value("window.hit") is None
     changed.close()
@@ -321,5 +321,5 @@ def test_a_map_of_means_says_so(browser, tmp_path):
     assert tab.texts(".map-room .hint") == ["Each point is a mean over 1 or 2 residues each way."]
     left, top, width, _ = tab.box(".map .frame")
     tab.point(left + width / 2, top + width / 2)
-    assert "off by 1 Å (a mean) when aligned on" in tab.texts(".readout *")[-1]
+    assert tab.texts(".readout *")[-1] == "expected position error 1 Å (a mean), aligned on residue A 301"
     tab.close()

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from lowmem_fold.view.library import ADDRESS
-from tests.browser.chromium import library
+from lowmem_fold.view.library import ADDRESS, shipped_library
 from tests.browser.pages import drawn, made, part_of_hue, place_in_curve
 from tests.view.runs import written
 from tests.view.structures import known, predicted
@@ -71,7 +70,7 @@ def test_a_residue_between_others_without_a_value(browser, tmp_path):
 @pytest.mark.parametrize("offline", [True, False], ids=["library-inside", "library-from-cdn"])
 def test_without_webgl(browser, folder, offline):
     """Another copy of 3Dmol.js would not help, and is not asked for."""
-    answers = None if offline else {ADDRESS: library().read_bytes()}
+    answers = None if offline else {ADDRESS: shipped_library()}
     tab = browser.tab(made(folder, offline=offline), before=NO_WEBGL, answers=answers)
     tab.wait("document.querySelector('.notice') !== null")
     assert tab.texts(".notice") == ["No picture: this browser has no WebGL, or it is switched off."]

@@ -125,7 +125,7 @@ def test_a_damaged_policy_is_refused(broken: Path) -> None:
     texts = [json.dumps({**sound, "precision": policy}) for policy in damaged]
     for text in ("{", "[]", *texts, json.dumps({**sound, "schema_version": 2})):
         (broken / "precision.json").write_text(text)
-        with pytest.raises(ModelError, match=r"precision\.json is no policy"):
+        with pytest.raises(ModelError, match=r"precision\.json is not a policy"):
             find_checkpoint(str(broken)).policy()
 
 
@@ -133,7 +133,7 @@ def test_not_a_folding_model(broken: Path) -> None:
     config = json.loads((broken / "config.json").read_text())
     config["is_folding_model"] = False
     (broken / "config.json").write_text(json.dumps(config))
-    assert "is no ESMFold" in refusal(broken)
+    assert "is not an ESMFold" in refusal(broken)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -182,7 +182,7 @@ def test_a_model_in_the_hubs_cache_is_found_offline(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     assert find_checkpoint("some/fold").path.samefile(snapshot)
     (snapshot / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="some/fold is not in the hub's cache"):
+    with pytest.raises(ModelError, match="some/fold is not in the Hugging Face cache"):
         find_checkpoint("some/fold")
 
 

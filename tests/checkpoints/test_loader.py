@@ -196,7 +196,7 @@ def test_missing_tensor_is_named(broken: Path) -> None:
 
 def test_extra_tensor_is_named_with_its_file(broken: Path) -> None:
     change(broken, trunk__blocks__7__mlp_seq__mlp__1__weight=torch.zeros(2))
-    assert "trunk.blocks.7.mlp_seq.mlp.1.weight in model.safetensors is no tensor" in refusal(broken)
+    assert "trunk.blocks.7.mlp_seq.mlp.1.weight in model.safetensors is not a tensor" in refusal(broken)
 
 
 def test_wrong_shape_is_named(broken: Path) -> None:

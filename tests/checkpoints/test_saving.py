@@ -184,19 +184,22 @@ def test_refusals(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = written(source, tmp_path / "out", "int8")
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     for arguments, said in (
-        (["-m", str(source), "--precision", "int4", "-o", str(out)], "is there already"),
+        (["-m", str(source), "--precision", "int4", "-o", str(out)], "exists already"),
         (["-m", str(out), "--precision", "int4", "-o", str(tmp_path / "x")], "is quantized already (int8)"),
         (["-m", str(source), "--dequantize", "-o", str(tmp_path / "x")], "is not quantized"),
         (["-m", str(source), "--precision", "int4", "-o", " "], "-o is empty"),
-        (["-m", str(source), "--precision", "int4", "-o", str(out / "config.json" / "x")], "config.json is no folder"),
+        (
+            ["-m", str(source), "--precision", "int4", "-o", str(out / "config.json" / "x")],
+            "config.json is not a folder",
+        ),
         (["-m", str(source), "--precision", "int4,include=nowhere.*", "-o", str(tmp_path / "x")], "matches no linear"),
-        (["-m", str(source), "--precision", "int9", "-o", str(tmp_path / "x")], "'int9' is no preset"),
+        (["-m", str(source), "--precision", "int9", "-o", str(tmp_path / "x")], "unknown precision 'int9'"),
     ):
         assert main(["quantize", *arguments]) == 2
         assert said in capsys.readouterr().err
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert not (tmp_path / "x").exists()
-    with pytest.raises(InputError, match="is stored as int8 and cannot be had as int4"):
+    with pytest.raises(InputError, match="is stored as int8 and cannot be loaded as int4"):
         load(str(out), precision="int4", device="cpu")
     assert str(load(str(out), precision="int8,pair=bf16", device="cpu").precision) == "stem=int8,trunk=int8,pair=bf16"
 

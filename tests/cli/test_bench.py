@@ -139,7 +139,7 @@ def test_a_terminal_gets_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatc
         ([], "--preset quick, full, or a sweep, such as --models demo --lengths 64 128"),
         (["--preset", "quick", "--lengths", "3"], "--preset quick decides of --lengths"),
         (["--preset", "quick", "--models", "demo", "other"], "measures one model; 2 are named"),
-        ([*DEMO, "--codes", "stock"], "'stock' is none of 'lowmem_fold', 'stock fp32'"),
+        ([*DEMO, "--codes", "stock"], "'stock' is unknown; choose from: 'lowmem_fold', 'stock fp32'"),
         ([*DEMO, "--precisions", "int3"], "int3"),
         ([*DEMO, "--lengths", "0"], "length must be a whole number"),
         ([*DEMO, "--time-limit", "0"], "--time-limit must be above 0"),

@@ -185,7 +185,7 @@ def test_interruption(model, fasta, tmp_path, capsys, monkeypatch, name, code):
     monkeypatch.setattr(Backbone, "hidden_states", interrupted)
     out = tmp_path / "out.h5"
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == code
-    assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
+    assert f"stopped by {name}; run the same command again to resume" in capsys.readouterr().err
     assert not out.exists()
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 0
     assert len(calls) == 3
@@ -197,7 +197,7 @@ def test_full_disk(model, fasta, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(store, "replace_file", full)
     assert main(command(fasta, tmp_path / "out.h5", model)) == 1
-    assert "No space left on device. What is finished is sound" in capsys.readouterr().err
+    assert "No space left on device. What is finished is intact" in capsys.readouterr().err
 
 
 def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
@@ -218,7 +218,7 @@ def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out.h5"
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 1
     printed, errors = capsys.readouterr()
-    assert "are lost" in errors and "What is finished is sound" in errors and "AttributeError" not in errors
+    assert "are lost" in errors and "What is finished is intact" in errors and "AttributeError" not in errors
     assert not printed and len(calls) == 2
     monkeypatch.setattr(Blueprint, "load", load)
     assert main(command(fasta, out, model, "--max-tokens-per-batch", "1")) == 0
@@ -229,10 +229,10 @@ def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
     ("options", "named"),
     [
         (["-o", "out.csv"], "out.csv: no file of embeddings has this ending; there are .h5"),
-        (["--layers", "middle"], "'middle' is no layer"),
-        (["--pool", "median"], "'median' is none of mean, max, cls, std"),
+        (["--layers", "middle"], "unknown layer 'middle'"),
+        (["--pool", "median"], "unknown pooling 'median'; choose from: mean, max, cls, std"),
         (["--long", "split"], "--long"),
-        (["--max-length", "0"], "max_length must be a whole number from 1 on"),
+        (["--max-length", "0"], "max_length must be a whole number, 1 or more"),
         (["--overlap", "3"], "an overlap is of windows"),
         (["--max-tokens-per-batch", "0"], "--max-tokens-per-batch must be 1 or more; it is 0"),
         (["--placement", "staged"], "--placement"),

@@ -73,7 +73,9 @@ def test_again(model, fasta, tmp_path, capsys):
     main(command)
     capsys.readouterr()
     assert main(command) == 0
-    assert capsys.readouterr().out == f"2 records: 2 finished before. Results are in {tmp_path / 'out'}\n"
+    first, hint = capsys.readouterr().out.splitlines()
+    assert first == f"2 records: 2 finished before. Results are in {tmp_path / 'out'}"
+    assert hint.endswith(f" view {tmp_path / 'out'} --open")
     assert len(model.folded) == 2
 
 
@@ -185,20 +187,21 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--num-recycles", "-1"], "--num-recycles must be a whole number from 0 on; it is -1"),
+        (["--num-recycles", "-1"], "--num-recycles must be a whole number, 0 or more; it is -1"),
         (["--num-recycles", "many"], "--num-recycles: invalid int value: 'many'"),
-        (["--chunk-size", "0"], "--chunk-size must be a whole number from 1 on; it is 0"),
+        (["--chunk-size", "0"], "--chunk-size must be a whole number, 1 or more; it is 0"),
         (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
         (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
-        (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'gpu'"),
+        (["--device", "coda"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'coda'. Did you mean cuda?"),
         (["--memory", "8 bananas"], "--memory: memory '8 bananas' is not a memory size"),
         (["--host-memory", "0"], "--host-memory"),
         (["--placement", "disk"], "--placement"),
-        (["--allow-precision", "int8,int9"], "'int9' is no preset"),
+        (["--placement", "stremed"], "Did you mean streamed?"),
+        (["--allow-precision", "int8,int9"], "unknown precision 'int9'; choose from: fp32, "),
         (["--stem-cache", ""], "--stem-cache"),
         (["--format", "xyz"], "--format"),
         (["--sequence", "MKT"], "--sequence"),
-        (["--recycles", "3"], "--recycles"),
+        (["--recycles", "3"], "--recycles. Did you mean --num-recycles?"),
         (["--model", ""], "--model"),
     ],
     ids=lambda value: "=".join(value) if isinstance(value, list) else None,
@@ -243,7 +246,7 @@ def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
     monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     out = tmp_path / "out"
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == code
-    assert f"stopped by {name}; run the same command again to go on" in capsys.readouterr().err
+    assert f"stopped by {name}; run the same command again to resume" in capsys.readouterr().err
     assert len((out / "scores.jsonl").read_text().splitlines()) == 1
 
 
@@ -261,7 +264,7 @@ def test_folder_that_is_removed_ends_the_run(monkeypatch, fasta, tmp_path, capsy
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == 1
     printed, errors = capsys.readouterr()
     assert f"error: {out}: the folder was removed or moved while this run wrote into it" in errors
-    assert "is sound" not in errors and "Results are in" not in printed
+    assert "is intact" not in errors and "Results are in" not in printed
     assert not out.exists()
 
 
@@ -336,3 +339,38 @@ def test_model_that_cannot_be_had(fasta, tmp_path, capsys, monkeypatch, model):
     assert errors.startswith("lowmem-fold: ") and "Traceback" not in errors
     assert model != "nobody/has-this" or "--model demo" in errors
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("model", "meant"), [("demmo", "demo"), ("esmfold_v1", "facebook/esmfold_v1")])
+def test_mistyped_model_is_guessed_without_network(fasta, tmp_path, capsys, model, meant):
+    assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--model", model]) == 2
+    assert f"unknown model '{model}'. Did you mean {meant}?" in capsys.readouterr().err
+
+
+# What comes next
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["first", "last"])
+def test_file_needs_no_option(model, fasta, tmp_path, before):
+    options = ["-o", str(tmp_path / "out"), "--precision", "INT8", "--device", "GPU"]
+    assert main(["fold", str(fasta), *options] if before else ["fold", *options, str(fasta)]) == 0
+    assert (tmp_path / "out" / "two.pdb").exists()
+    assert (model.keywords[0].get("device"), model.keywords[0].get("precision")) in [("cuda", "int8"), (None, None)]
+
+
+def test_page_is_written_and_opened(model, fasta, tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address, *_, **__: opened.append(address) or True)
+    assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 0
+    page = tmp_path / "out" / "view.html"
+    assert opened == [page.as_uri()] and page.exists()
+    assert "--open" not in capsys.readouterr().out
+
+
+def test_nothing_is_shown_where_nothing_was_folded(monkeypatch, fasta, tmp_path, capsys):
+    def before(record):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 1
+    assert "--open" not in capsys.readouterr().out and not (tmp_path / "out" / "view.html").exists()

@@ -48,9 +48,26 @@ def test_help_names_every_verb(capsys):
     assert all(f"{verb}  " in shown and does in shown for verb, does in VERBS.items())
 
 
-def test_version(capsys):
+@pytest.mark.parametrize("verb", [None, "fold"], ids=str)
+def test_help_is_a_command_too(capsys, verb):
+    shown = []
+    for arguments in (["help", *([verb] if verb else [])], [*([verb] if verb else []), "--help"]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] != ""
+
+
+def test_module_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "lowmem_fold", "-V"], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == f"lowmem-fold {package_version()}\n", done.stderr
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(capsys, option):
     with pytest.raises(SystemExit) as end:
-        main(["--version"])
+        main([option])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"lowmem-fold {package_version()}\n"
 
@@ -58,8 +75,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flod"], f"'flod' is no verb of lowmem-fold; there are {', '.join(VERBS)}. Did you mean fold?"),
-        ([], "usage: lowmem-fold VERB"),
+        (["flod"], f"unknown command 'flod'; choose from: {', '.join(VERBS)}. Did you mean fold?"),
+        ([], "usage: lowmem-fold COMMAND"),
     ],
     ids=["unknown", "none"],
 )

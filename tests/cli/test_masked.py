@@ -116,7 +116,7 @@ def test_generate_keeps_a_template(folder, capsys):
 def test_score_of_sequences(folder, backbone, fasta, tmp_path, capsys):
     out = tmp_path / "out.csv"
     assert call(folder, "score", "-i", fasta, "-o", out) == 0
-    assert f"{out} is written (3 sequences)" in capsys.readouterr().out
+    assert f"{out}: written (3 sequences)" in capsys.readouterr().out
     rows = table(out)
     assert [row["id"] for row in rows] == ["one", "two", "three"]
     assert rows[0] | {"id": ""} == rows[2] | {"id": ""}
@@ -204,7 +204,7 @@ def test_a_run_of_another_input_leaves_what_was_found(folder, fasta, tmp_path, c
     capsys.readouterr()
     assert call(folder, "score", "-i", other, "-o", out) == 0
     printed, errors = capsys.readouterr()
-    assert printed == f"{out} is written (1 sequence)\n"
+    assert printed == f"{out}: written (1 sequence)\n"
     assert "3 answers of an interrupted run with another input are kept" in errors
     assert call(folder, "score", "-i", fasta, "-o", out) == 2
     assert "input" in capsys.readouterr().err
@@ -243,7 +243,7 @@ def test_one_sequence_that_fails_is_named_and_the_others_scored(folder, tmp_path
         patch.setattr(Backbone, "logits", failing)
         assert call(folder, "score", "-i", source, "-o", out) == 1
     printed, errors = capsys.readouterr()
-    assert printed == f"{out} is written (2 sequences)\n"
+    assert printed == f"{out}: written (2 sequences)\n"
     reasons = {"memory": "out of memory: OutOfMemoryError: no room", "numbers": "gives numbers that are not finite"}
     assert "FAILED: long: " in errors and reasons[failure] in errors and "Traceback" not in errors
     assert "Traceback" in (tmp_path / ".out.csv.partial" / "lowmem_fold.log").read_text()
@@ -260,7 +260,7 @@ def test_nothing_is_written_where_all_fail(folder, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(Backbone, "logits", no_room)
     assert call(folder, "score", "-s", "MKT", "-o", out) == 1
     printed, errors = capsys.readouterr()
-    assert printed == f"{out} is not written: no sequence could be scored\n" and "FAILED: sequence" in errors
+    assert printed == f"{out}: not written, as no sequence could be scored\n" and "FAILED: sequence" in errors
     assert not out.exists()
 
 
@@ -273,7 +273,9 @@ def test_a_sequence_without_room_is_told(folder, capsys, monkeypatch, verb):
     monkeypatch.setattr(Backbone, "logits", no_room)
     assert call(folder, *verb) == 2
     errors = capsys.readouterr().err
-    assert "tokens has no room by itself, with streamed weights on cpu" in errors and "Traceback" not in errors
+    assert (
+        "tokens does not fit in memory by itself, with streamed weights on cpu" in errors and "Traceback" not in errors
+    )
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,7 @@ def test_weights_without_room_are_told(tmp_path, monkeypatch, capsys, verb):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", no_room)
     assert call("model", *verb, "--placement", "resident") == 2
-    assert "the weights of model have no room on the device" in capsys.readouterr().err
+    assert "the weights of model do not fit in the memory of the device" in capsys.readouterr().err
 
 
 def interrupted_after(monkeypatch, number: int):
@@ -330,7 +332,7 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
     assert "8 of 8 runs of the model before" in capsys.readouterr().out
     monkeypatch.setattr("lowmem_fold.system.files.write_text_atomic", full)
     assert call(folder, "generate", "--length", 3, "-o", tmp_path / "new.fasta") == 2
-    assert "could not be written, and is as it was" in capsys.readouterr().err
+    assert "could not be written, and is unchanged" in capsys.readouterr().err
 
 
 # What is refused, before a model is loaded
@@ -339,19 +341,19 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fill", "-s", "MK1*"], "position 3: '1' is no residue"),
+        (["fill", "-s", "MK1*"], "position 3: '1' is not an amino acid"),
         (["fill", "-s", "MKT"], "no residue is masked"),
         (["fill", "-s", "MK*:AA"], "2 chains, and a language model reads one at a time"),
-        (["fill", "-s", "MK*", "-o", "."], "'.' is no name of a file to write"),
+        (["fill", "-s", "MK*", "-o", "."], "'.' is not the name of a file to write"),
         (["fill", "-s", "MK*", "-o", "none/out.csv"], "none/out.csv cannot be written"),
         (["generate", "--length", "0"], "--length: a sequence has 1 residue at least"),
         (["generate", "--template", "MKT"], "the template has no masked residue"),
-        (["generate", "--template", "MK1*"], "the template: position 3: '1' is no residue"),
+        (["generate", "--template", "MK1*"], "the template: position 3: '1' is not an amino acid"),
         (["generate", "--length", "5", "-n", "0"], "the number of sequences is 1 or more"),
         (["generate", "--length", "5", "--steps", "6"], "steps are 1 to 5"),
-        (["score", "-s", "MKTA", "-o", ""], "is no name of a file to write"),
+        (["score", "-s", "MKTA", "-o", ""], "is not the name of a file to write"),
         (["score", "-s", "MKTA", "-o", "out.csv", "--mutations", "A1V"], "position 1 is M, not A"),
-        (["score", "-s", "MKTA", "-o", "out.csv", "--mutations", ""], "'' is no mutation"),
+        (["score", "-s", "MKTA", "-o", "out.csv", "--mutations", ""], "'' is not a mutation"),
         (["score", "-s", "MKTA", "-o", "out.csv", "--mutations-file", "none.csv"], "none.csv: cannot be read"),
         (["score", "-s", "XX", "-o", "out.csv"], "no residue is one of the 20 amino acids"),
     ],
@@ -376,7 +378,7 @@ def test_what_is_there_is_not_overwritten_unasked(folder, tmp_path, capsys, verb
     out = tmp_path / "out"
     out.write_text("mine")
     assert call(folder, *verb, "-o", out) == 2
-    assert "is there already" in capsys.readouterr().err and out.read_text() == "mine"
+    assert "exists already" in capsys.readouterr().err and out.read_text() == "mine"
     assert call(folder, *verb, "-o", out, "--overwrite") == 0
     assert out.read_text() != "mine"
 

@@ -66,7 +66,7 @@ def test_the_demo_is_verified(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--precisions", "int9"], "'int9' is no preset"),
+        (["--precisions", "int9"], "unknown precision 'int9'"),
         (["--device", "tpu"], "tpu"),
         (["-o", "."], "no file can be written there"),
         (["-o", "nowhere/record.jsonl"], "no file can be written there"),

@@ -195,7 +195,7 @@ def run(model: Path, out: Path, faults: list[int], placement: str, stem_faults: 
     assert fold_records([RECORD], out, options, load=load).folded == ["one"]
     assert len(loaded) == 1  # its weights were placed again, not lost
     (line,) = map(json.loads, (out / "scores.jsonl").read_text().splitlines())
-    names = {"config.json", "lowmem_fold.log", "one.pdb", "one.scores.json", "scores.jsonl"}
+    names = {"config.json", "lowmem_fold.log", "one.pdb", "one.scores.json", "scores.jsonl", "scores.csv"}
     assert {path.name for path in out.iterdir()} == names
     return line
 

@@ -11,6 +11,9 @@ from lowmem_fold.memory.budget import format_memory, parse_memory
     ("amount", "size"),
     [
         ("8GB", 8_000_000_000),
+        ("8G", 8_000_000_000),
+        ("8 gb", 8_000_000_000),
+        ("8gi", 8 * 2**30),
         ("8GiB", 8_589_934_592),
         ("8 GB", 8_000_000_000),
         (" 8gib ", 8_589_934_592),
@@ -37,7 +40,7 @@ def test_reads(amount: str | int, size: int) -> None:
 
 @pytest.mark.parametrize(
     "amount",
-    ["", "GB", "8G", "8 GB free", "-8GB", "1e9", "eight", "8,5GB", "8GBit", "1.2.3GB", "٨GB", "nan", True, 8.5, None],
+    ["", "GB", "8 GB free", "-8GB", "1e9", "eight", "8,5GB", "8GBit", "1.2.3GB", "٨GB", "nan", True, 8.5, None],
     ids=repr,
 )
 def test_refuses_what_is_no_amount(amount: object) -> None:

@@ -28,6 +28,11 @@ def test_curves_are_the_records() -> None:
     assert {length for _, length in drawn} >= {1024, 2048, 4096}
 
 
+def test_lines_differ_in_colour_mark_and_dashes() -> None:
+    looks = [(color, *line) for color, line, _ in STYLES.values()]
+    assert len({color for color, *_ in looks}) == len({mark for _, mark, *_ in looks}) == len(looks)
+
+
 def test_each_line_is_a_curve() -> None:
     found = curves(read_measurements(RESULTS))
     (axes,) = figure_of(draw, found).axes

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from plots import page as result_page
 from plots import sweeps
 from plots.make import PICTURES
 from plots.style import dark_path, fingerprint, write
@@ -53,9 +54,20 @@ def test_it_is_drawn_twice(module: ModuleType, monkeypatch: pytest.MonkeyPatch, 
 def test_all_pictures_are_made() -> None:
     """No module of a picture is left out, and no picture lies there that none draws."""
     folder = ROOT / "plots"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "make", "style", "sweeps"}
+    modules = {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "make",
+        "page",
+        "precisions",
+        "style",
+        "sweeps",
+    }
     assert {Path(inspect.getfile(module)).stem for module in PICTURES} == modules
-    pictures = [*(module.PICTURE for module in PICTURES), *(picture for picture, _, _ in sweeps.pictures())]
+    pictures = [
+        result_page.PICTURE,
+        *(module.PICTURE for module in PICTURES),
+        *(picture for picture, _, _ in sweeps.pictures()),
+    ]
     drawn = {path for picture in pictures for path in (picture, dark_path(picture))}
     assert set(folder.glob("*.png")) == drawn
 
@@ -76,4 +88,5 @@ def test_the_pages_show_pictures_that_are_there_light_and_dark(page: Path) -> No
 
 def test_each_picture_is_on_the_page_of_pictures() -> None:
     text = (ROOT / "plots" / "README.md").read_text()
-    assert re.findall(r'src="([^"]+)\.png"', text) == [*NAMES, *(path.stem for path, _, _ in sweeps.pictures())]
+    shown = [*NAMES, *(path.stem for path, _, _ in sweeps.pictures())]
+    assert re.findall(r'src="([^"]+)\.png"', text) == [shown[0], result_page.PICTURE.stem, *shown[1:]]

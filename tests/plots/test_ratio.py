@@ -36,7 +36,7 @@ def test_each_line_is_a_ratio() -> None:
     found = ratios(read_measurements(RESULTS))
     memory, seconds = map(points_of, figure_of(draw, found).axes)
     assert memory == {
-        "of stock with chunk_size 64": sorted(found.memory["64"].items()),
-        "of stock, unchunked": sorted(found.memory["None"].items()),
+        "compared with stock, chunk_size 64": sorted(found.memory["64"].items()),
+        "compared with stock, unchunked": sorted(found.memory["None"].items()),
     }
-    assert seconds == {"of stock with chunk_size 64": sorted(found.seconds.items())}
+    assert seconds == {"compared with stock, chunk_size 64": sorted(found.seconds.items())}

@@ -30,3 +30,12 @@ def test_each_panel_is_a_way() -> None:
         seconds, held = axes.lines[0].get_data()
         assert list(seconds) == measurement.samples["seconds"]
         assert [round(size * 1e9) for size in held] == measurement.samples["anonymous_bytes"]
+
+
+def test_time_and_memory_have_the_same_axes() -> None:
+    """So that a gigabyte is as tall in each panel, and a second as wide; nothing is cut off."""
+    found = latest(read_measurements(RESULTS))
+    panels = figure_of(draw, found).axes
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in panels}) == 1
+    assert panels[0].get_xlim()[1] == max(m.samples["seconds"][-1] for m in found.values())
+    assert panels[0].get_ylim()[1] * 1e9 > max(max(m.samples["anonymous_bytes"]) for m in found.values())

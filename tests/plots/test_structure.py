@@ -37,5 +37,5 @@ def test_files_are_of_their_records() -> None:
 def test_the_title_says_how_far_they_are_apart() -> None:
     left, right = figure_of(draw, structures()).subfigs
     fp32, int8 = (read_pdb(FOLDER / f"{precision}.pdb").ca for precision in PRECISIONS)
-    assert right.get_suptitle() == f"in int8 on itself in fp32: CA-RMSD {rmsd(int8, fp32):.2f} Å"
+    assert right.get_suptitle() == f"int8 superimposed on fp32: CA-RMSD {rmsd(int8, fp32):.2f} Å"
     assert left.get_suptitle() == "PDB 1mr1D by the demo model"

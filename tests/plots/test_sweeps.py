@@ -8,9 +8,9 @@ from pathlib import Path
 from lowmem_fold.bench.groups import groups
 from lowmem_fold.bench.records import append_measurement
 from plots.style import write
-from plots.sweeps import pictures
+from plots.sweeps import RANDOM, pictures
 from tests.bench.sweeps import fold, sweep
-from tests.plots.drawn import figure_of, points_of
+from tests.plots.drawn import bars_of, figure_of
 
 
 def _results(folder: Path) -> Path:
@@ -22,17 +22,23 @@ def _results(folder: Path) -> Path:
 
 def test_names(tmp_path: Path) -> None:
     found = [path.name for path, _, _ in pictures(_results(tmp_path), Path("plots"))]
-    kinds = ["seconds", "peaks", "activations", "ratios", "phases", "drift"]
+    kinds = ["seconds", "peaks", "ratios", "phases", "drift"]
     assert found == [
         *(f"card-{kind}.png" for kind in kinds),
-        *(f"card-2-{kind}.png" for kind in ("seconds", "peaks", "activations", "phases")),
+        *(f"card-2-{kind}.png" for kind in ("seconds", "peaks", "phases")),
     ]
 
 
 def test_what_is_drawn_is_of_the_file(tmp_path: Path) -> None:
     (_, draw, group), *_ = pictures(_results(tmp_path), tmp_path)
     assert group.records.keys() == groups(sweep((64, 128)))[0].records.keys()
-    assert points_of(figure_of(draw, group).axes[0])["stock fp32"] == [(64, 6.4), (128, 12.8)]
+    assert [bars_of(axes).get("stock fp32") for axes in figure_of(draw, group).axes] == [6.4, 12.8, None]
+
+
+def test_of_random_weights_no_drift_is_drawn(tmp_path: Path) -> None:
+    for each in sweep((64, 128)):
+        append_measurement(tmp_path / "a.jsonl", replace(each, requested={**each.requested, "model": RANDOM[0]}))
+    assert [path.stem for path, _, _ in pictures(tmp_path)] == ["a-seconds", "a-peaks", "a-ratios", "a-phases"]
 
 
 def test_draws(tmp_path: Path) -> None:

@@ -49,6 +49,35 @@ def spoiled(prediction: Prediction, **changes) -> tuple[str, ...]:
     return dataclasses.replace(prediction, **changes).problems()
 
 
+# In a line, and in a notebook
+
+
+def test_repr_is_a_line():
+    plddt = {"plddt": np.full(5, 81.25, np.float32)}
+    one, two = make_prediction("MKTAX", **plddt), make_prediction("MKT", "AX", **plddt, id="a\x1b[2J\nb")
+    assert repr(one) == "<Prediction test: 5 residues, 1 chain, mean pLDDT 81.2, pTM 0.750>"
+    assert repr(two) == "<Prediction a\\x1b[2J b: 5 residues, 2 chains, mean pLDDT 81.2, pTM 0.750, ipTM 0.500>"
+
+
+def test_repr_of_what_is_no_number():
+    assert repr(make_prediction("MKTAX", ptm=float("nan"))).endswith("pTM nan>")
+
+
+def test_a_notebook_shows_scores_and_structure():
+    shown = make_prediction("MKT", "AX", id="a<b>")._repr_html_()
+    scores, frame, _ = re.split("(?=<iframe)|(?<=</iframe>)", shown)
+    assert "a&lt;b&gt;" in scores and "<td>0.750</td><td>0.500</td>" in scores
+    assert 'sandbox="allow-scripts allow-downloads"' in frame and "https:" not in frame
+    assert 200_000 < len(shown) < 300_000  # 3Dmol.js, compressed
+
+
+def test_a_notebook_shows_what_cannot_be_drawn():
+    """The scores, and why."""
+    prediction = make_prediction("MKT", "AX")
+    shown = dataclasses.replace(prediction, positions=prediction.positions * np.nan)._repr_html_()
+    assert "<iframe" not in shown and "0.750" in shown and "not finite: coordinates" in shown
+
+
 # Names and numbers
 
 
@@ -276,7 +305,7 @@ def test_files_of_another_sequence_are_not_replaced_unasked(tmp_path):
     first, second = make_prediction("MKT"), make_prediction("GSHM")
     first.save(tmp_path)
     first.save(tmp_path, format="both")
-    with pytest.raises(InputError, match=r"test\.pdb is there already, of another sequence \(MKT\.\.\.\)") as caught:
+    with pytest.raises(InputError, match=r"test\.pdb exists already, of another sequence \(MKT\.\.\.\)") as caught:
         second.save(tmp_path)
     assert "fold(sequence, id=...)" in str(caught.value) and "overwrite=True" in str(caught.value)
     assert json.loads((tmp_path / "test.scores.json").read_text())["sequence"] == "MKT"
@@ -289,7 +318,7 @@ def test_files_of_what_is_not_known_are_not_replaced_unasked(tmp_path, scores):
     (tmp_path / "test.pdb").write_text("mine")
     if scores is not None:
         (tmp_path / "test.scores.json").write_bytes(scores.encode("utf-8", "surrogateescape"))
-    with pytest.raises(InputError, match=r"is there already, of an unknown sequence"):
+    with pytest.raises(InputError, match=r"exists already, of an unknown sequence"):
         make_prediction("MKT").save(tmp_path)
     assert (tmp_path / "test.pdb").read_text() == "mine"
 

@@ -13,25 +13,26 @@ from safetensors.torch import save_file
 
 from lowmem_fold.errors import InputError
 from lowmem_fold.quantization import FORMATS, formats, quantize, quantize_linear, unavailable
+from lowmem_fold.system.optional_packages import install_command
 from tests.quantization.backends import needs
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
 BACK_ENDS = {
-    "int8": ("optimum.quanto", "optimum-quanto", "quanto"),
-    "int4": ("optimum.quanto", "optimum-quanto", "quanto"),
-    "float8": ("optimum.quanto", "optimum-quanto", "quanto"),
-    "bnb-int8": ("bitsandbytes", "bitsandbytes", "bnb"),
-    "bnb-nf4": ("bitsandbytes", "bitsandbytes", "bnb"),
+    "int8": ("optimum.quanto", "optimum-quanto"),
+    "int4": ("optimum.quanto", "optimum-quanto"),
+    "float8": ("optimum.quanto", "optimum-quanto"),
+    "bnb-int8": ("bitsandbytes", "bitsandbytes"),
+    "bnb-nf4": ("bitsandbytes", "bitsandbytes"),
 }
 
 
 @pytest.mark.parametrize("format", BACK_ENDS)
 def test_says_what_to_install(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, package, extra = BACK_ENDS[format]
+    module, package = BACK_ENDS[format]
     monkeypatch.setitem(sys.modules, module, None)
     reason = str(unavailable(format, CPU))
-    assert f"{format} is made by {package}" in reason and f"pip install 'lowmem-fold[{extra}]'" in reason
+    assert f"{format} is made by {package}" in reason and install_command(package) in reason
     with pytest.raises(InputError, match="pip install"):
         quantize(torch.randn(64, 64), format)
 

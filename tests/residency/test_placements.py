@@ -122,7 +122,7 @@ def test_on_a_cpu_quantized_weights_come_out_of_a_file_that_holds_them(
 
 
 def test_an_unknown_placement_is_refused(sound: Path) -> None:
-    with pytest.raises(InputError, match="'swapped' is none of resident, staged, streamed"):
+    with pytest.raises(InputError, match="unknown placement 'swapped'; choose from: resident, staged, streamed"):
         load(str(sound), device="cpu", placement="swapped")
 
 

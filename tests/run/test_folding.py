@@ -21,6 +21,7 @@ import pytest
 from lowmem_fold.errors import DeviceFailedError, InputError, ModelError
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.run import folding
+from lowmem_fold.run.csv_table import csv_text
 from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.progress import SilentProgress
@@ -65,7 +66,7 @@ def test_files_of_a_run(tmp_path):
     assert not summary.failed and not summary.skipped and not summary.suspect
     out = tmp_path / "a" / "out"
     assert names(out) == {
-        *("config.json", "scores.jsonl", "lowmem_fold.log"),
+        *("config.json", "scores.jsonl", "scores.csv", "lowmem_fold.log"),
         *("r0.pdb", "r0.scores.json", "r1.pdb", "r1.scores.json"),
     }
     assert (out / "r1.pdb").read_text() == helix(records[1]).to_pdb()
@@ -571,6 +572,7 @@ def _consistent(out: Path, records) -> None:
     """Each record once, and all its files from one fold, which its pLDDT tells."""
     table = by_id(out)
     assert set(table) == {record.id for record in records}
+    assert (out / "scores.csv").read_text() == csv_text(lines_of(out))
     for record in records:
         line, scores = table[record.id], json.loads((out / f"{record.id}.scores.json").read_text())
         assert line["status"] == "ok"
@@ -599,7 +601,7 @@ def test_run_killed_at_any_change_of_the_file_system_is_resumed_whole(tmp_path, 
         fold_records(records, out, replace(options, overwrite=not begun), load=FakeFolder().load)
         _consistent(out, records)
         assert len({line["settings_id"] for line in lines_of(out)}) == 1
-        assert len(names(out)) == 3 * len(records) + 3
+        assert len(names(out)) == 3 * len(records) + 4
         if code == 0:
             break
         assert code == 9
@@ -625,7 +627,7 @@ def test_run_killed_twice_is_resumed_whole(tmp_path):
     _consistent(out, make_records(*range(10, 30)))
     assert list(by_id(out)) == [f"r{i}" for i in range(20)]
     assert len(output.splitlines()) <= 10  # the others were finished before
-    assert len(names(out)) == 2 * 20 + 3
+    assert len(names(out)) == 2 * 20 + 4
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
@@ -641,7 +643,8 @@ def test_signal_ends_the_run_and_nothing_is_torn(tmp_path, name):
     assert name in errors
     done = by_id(tmp_path / "out")
     assert 3 <= len(done) < 20
-    assert len(names(tmp_path / "out")) == 2 * len(done) + 3
+    assert len(names(tmp_path / "out")) == 2 * len(done) + 4
+    assert (tmp_path / "out" / "scores.csv").read_text() == csv_text(lines_of(tmp_path / "out"))
     assert f"stopped by {name}" in (tmp_path / "out" / "lowmem_fold.log").read_text()
 
 

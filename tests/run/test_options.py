@@ -28,7 +28,7 @@ MODEL = {"fingerprint": "f00d", "precision": "fp32"}
         ("recycle_tolerance", float("nan")),
         ("recycle_tolerance", float("inf")),
         ("format", "PDB"),
-        ("device", "gpu"),
+        ("device", "tpu"),
         ("device", "cuda:x"),
         ("model", " "),
         ("memory", "8 bananas"),
@@ -67,7 +67,7 @@ def test_scores_are_the_last_file():
 
 
 def test_precision_to_step_down_to_is_checked():
-    with pytest.raises(InputError, match="'int9' is no preset"):
+    with pytest.raises(InputError, match="unknown precision 'int9'"):
         RunOptions(allow_precision=("int8", "int9"))
 
 
@@ -124,3 +124,8 @@ def test_model_decides_the_numbers(name):
     plain, other = (result_settings(RunOptions(), model) for model in (MODEL, {**MODEL, name: "other"}))
     assert settings_id(plain) != settings_id(other)
     assert differing_settings(plain, other) == [name]
+
+
+def test_words_are_taken_in_any_case():
+    options = RunOptions(device="GPU:1", precision="INT8,Pair=FP16", allow_precision=("Int4",), memory="8G")
+    assert (options.device, options.precision, options.allow_precision) == ("cuda:1", "int8,pair=fp16", ("int4",))

@@ -14,7 +14,7 @@ import pytest
 from lowmem_fold.errors import InputError, OutputLostError
 from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
-from lowmem_fold.run.output import CONFIG, LOG, PARTIAL, STEM, TABLE
+from lowmem_fold.run.output import CONFIG, CSV, LOG, PARTIAL, STEM, TABLE
 from lowmem_fold.run.progress import SilentProgress
 from lowmem_fold.system.lock import LOCK
 
@@ -45,7 +45,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("make", [os.symlink, os.link], ids=["link", "hard-link"])
-@pytest.mark.parametrize("name", [LOCK, LOG, TABLE, CONFIG])
+@pytest.mark.parametrize("name", [LOCK, LOG, TABLE, CSV, CONFIG])
 def test_link_in_the_place_of_a_file_of_the_run_is_refused_by_name(tmp_path, name, make):
     mine, out = tmp_path / "mine.txt", tmp_path / "out"
     fold(make_records(4), out)

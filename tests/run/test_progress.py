@@ -162,7 +162,7 @@ def test_stem_phase_moves_the_bar_as_well():
         progress.finished(record, {**LINE, "id": record.id})
         note()
     progress.close()
-    assert "stem of 2 records, 240 residues" in bar.getvalue()
+    assert "language model of 2 records, 240 residues" in bar.getvalue()
     stem = 119 * 120 / relative_work(120, 4)  # of a record's work
     trunk = 1 - stem
     expected = [stem / 2, stem, stem + trunk / 4, stem + trunk / 2, stem + 3 * trunk / 4, 1]

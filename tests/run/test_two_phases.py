@@ -373,5 +373,6 @@ def test_result_of_a_record_that_was_stepped_down_is_the_same(tmp_path) -> None:
         "lowmem_fold.log",
         "r0.pdb",
         "r0.scores.json",
+        "scores.csv",
         "scores.jsonl",
     ]

@@ -142,7 +142,7 @@ def test_masked_residues_are_kept_where_they_are_wanted(tmp_path):
     path.write_text(">a\nA*<mask>\nV*\n")
     (record,) = read_fasta(path, masked=True)
     assert record.chains == ("A**V*",)
-    with pytest.raises(InputError, match="position 4: '1' is no residue"):
+    with pytest.raises(InputError, match="position 4: '1' is not an amino acid"):
         parse_sequence("**<mask>1", masked=True)
     assert parse_sequence("A<mask>", masked=True).chains == ("A*",)
 
@@ -206,7 +206,12 @@ def test_ids_that_become_no_files_stay_as_they_are(fasta):
         (b">a\n:\n", ["no chain before the first ':'"]),
         (
             b">a b\nMKT\nAY*\n",
-            ["record 1 (line 1), 'a b': chain A, position 6 (line 3)", "'*' is no residue", "stop codon", "remove it"],
+            [
+                "record 1 (line 1), 'a b': chain A, position 6 (line 3)",
+                "'*' is not an amino acid",
+                "stop codon",
+                "remove it",
+            ],
         ),
         (b">a\nMK*:AA\n", ["chain A, position 3 (line 2)", "stop codon", "remove it"]),
         (b">a\nMK*AA\n", ["chain A, position 3 (line 2)", "'*'", "reading frame"]),
@@ -329,9 +334,9 @@ def test_parse_sequence():
         ("", ["sequence 'sequence'", "no sequence"]),
         (" \n", ["no sequence"]),
         (">a\nMK", ["FASTA", "-i"]),
-        ("MK\n>a\nMK", ["'>' is no residue"]),
+        ("MK\n>a\nMK", ["'>' is not an amino acid"]),
         ("MK::A", ["chain B is empty"]),
-        ("MKT:A*Y", ["chain B, position 2: '*' is no residue"]),
+        ("MKT:A*Y", ["chain B, position 2: '*' is not an amino acid"]),
         ("proteins.fasta", ["position 9", "'.'"]),
     ],
     ids=["empty", "blank", "fasta", "fasta-inside", "empty-chain", "stop", "file-name"],

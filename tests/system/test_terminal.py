@@ -54,7 +54,7 @@ def test_a_name_of_a_file_in_an_error(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["fold", "-i", "a", "-o", "b", "\x1b[31m"], ["\x1b[31m"]], ids=["option", "verb"]
+    "arguments", [["fold", "-i", "a", "-o", "b", "--\x1b[31m"], ["\x1b[31m"]], ids=["option", "verb"]
 )
 def test_what_the_parser_repeats(capsys, arguments):
     from lowmem_fold.cli.main import main

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +183,20 @@ def test_a_prediction_in_a_notebook():
     pytest.importorskip("py3Dmol")
     viewers = [predicted(known("3a4rA"), *range(1, 70), id=id).view() for id in (EVIL, HARMLESS)]
     assert_text(*(viewer.write_html() for viewer in viewers), present="hit")  # an id becomes a name of mmCIF
+
+
+def test_what_shows_itself_in_a_notebook(tmp_path):
+    """The cell's result, and the document in its frame."""
+    texts, frames = [], []
+    for name, file in ((EVIL.replace('"', ""), EVIL_NAME), (HARMLESS, HARMLESS)):
+        prediction = predicted(known("3a4rA"), id=name)
+        comparison = lf.compare(cif(tmp_path / f"{file}.cif", name), cif(tmp_path / f"{file}2.cif", name))
+        texts.append(prediction._repr_html_() + comparison._repr_html_())
+        frames.append([html.unescape(text) for text in re.findall(r'srcdoc="([^"]*)"', texts[-1])])
+    assert_text(*texts)
+    assert len(frames[0]) == 2
+    for evil, harmless in zip(*frames, strict=True):
+        assert_text(evil, harmless)
 
 
 def test_what_is_added_to_a_viewer_later(monkeypatch):

@@ -40,7 +40,7 @@ def test_each_structure_of_a_run_is_drawn(tmp_path, form):
 
 
 def test_no_run(tmp_path):
-    with pytest.raises(InputError, match="no run of lowmem-fold"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         list(write_pictures(tmp_path))
 
 
@@ -84,4 +84,4 @@ def test_without_matplotlib(tmp_path, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "lowmem_fold.view.figures", raising=False)
     predicted(known("3a4rA")).save(tmp_path)
     assert main_of(tmp_path, monkeypatch) == 2
-    assert "pip install 'lowmem-fold[viz]'" in capsys.readouterr().err
+    assert "pip install 'matplotlib>=3.8'" in capsys.readouterr().err

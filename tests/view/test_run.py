@@ -74,7 +74,7 @@ def test_scores_and_settings_that_cannot_be_read_are_told_of(tmp_path):
     assert [record.length for record in run.records] == [5, 6]
     assert run.records[0].complaints[0].startswith("r0.scores.json cannot be read: ")
     assert run.records[1].complaints == ["r1.scores.json is not of r1: its id is 'r9'"]
-    assert run.complaints[0] == "other.scores.json holds no JSON object"
+    assert run.complaints[0] == "other.scores.json is not a JSON object"
     assert run.complaints[1].startswith("config.json cannot be read: ")
     page = run_page(run)
     assert [text for name, text in page.settings if name == "damaged"] == run.complaints
@@ -119,5 +119,5 @@ def test_what_is_no_run(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file, not the folder of a run"):
         read_run(tmp_path / "file")
-    with pytest.raises(InputError, match="no run of lowmem-fold is in it"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         read_run(tmp_path)

@@ -33,13 +33,15 @@ def family_of(folder: Path) -> Family:
         try:
             found = module.of(config, folder)
         except (KeyError, TypeError) as error:
-            raise ModelError(f"{folder} is no {module.NAME}, though it looks like one ({first_line(error)})") from error
+            raise ModelError(
+                f"{folder} is not a {module.NAME}, though it looks like one ({first_line(error)})"
+            ) from error
         if found is not None:
             return found
         names.append(module.NAME)
     raise ModelError(
-        f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is no language model"
-        f" of proteins that is known here ({', '.join(names)})"
+        f"{path}: model_type {config.get('model_type')!r} with {config.get('vocab_size')} tokens is not a language"
+        f" model of proteins that is known here ({', '.join(names)})"
     )
 
 

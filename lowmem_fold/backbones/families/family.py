@@ -73,7 +73,7 @@ class Family:
             return self.mask_id
         found = self.vocabulary.get(letter)
         if found is None:
-            raise InputError(f"{letter!r} at position {position} is no residue that {self.name} knows")
+            raise InputError(f"{letter!r} at position {position} is not a residue that {self.name} knows")
         return found
 
     def residues(self, tokens: list[int]) -> slice:

@@ -1,6 +1,6 @@
 """ProtBert, of UniRef and of BFD (Elnaggar et al. 2021).
 
-Stock's tokenizer wants residues parted by spaces, and U Z O B to be X already; J is read as X too. Its positions are
+Stock's tokenizer wants residues separated by spaces, and U Z O B to be X already; J is read as X too. Its positions are
 learned, for 39,998 residues.
 """
 

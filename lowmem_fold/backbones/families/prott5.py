@@ -1,7 +1,7 @@
 """ProtT5 (Elnaggar et al. 2021): the encoder of a T5, with or without the decoder in the files (`prot_t5_xl_uniref50`,
 `prot_t5_xl_half_uniref50-enc`).
 
-Stock's tokenizer wants residues parted by spaces, and U Z O B to be X already; J is read as X too. A residue is a
+Stock's tokenizer wants residues separated by spaces, and U Z O B to be X already; J is read as X too. A residue is a
 token, `</s>` ends the sequence, and nothing begins it. The encoder was trained to mend corrupted text, not to name
 masked residues: there is no mask. Positions are relative: any length can be run.
 """

@@ -101,6 +101,6 @@ def residue_tokens(vocabulary: Mapping[str, int], unknown: str, unused: str = ""
     ModelError if it lacks one of the 20: it is that of no protein language model.
     """
     if missing := [token for token in (*AMINO_ACIDS, unknown) if token not in vocabulary]:
-        raise ModelError(f"a vocabulary without {', '.join(missing)} is no protein language model's")
+        raise ModelError(f"a vocabulary without {', '.join(missing)} is not that of a protein language model")
     known = {letter: number for letter, number in vocabulary.items() if letter not in unused}
     return {letter: known.get(letter, vocabulary[unknown]) for letter in AMINO_ACIDS + NON_STANDARD}

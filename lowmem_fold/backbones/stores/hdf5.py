@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
+from ...system.optional_packages import install_command
 from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
@@ -103,6 +104,6 @@ def _h5py() -> Any:
         import h5py
     except ImportError:
         raise InputError(
-            "HDF5 files need h5py: pip install 'lowmem-fold[hdf5]', or write .sqlite, .safetensors or .pt"
+            f"HDF5 files need h5py: {install_command('h5py')}, or write .sqlite, .safetensors or .pt"
         ) from None
     return h5py

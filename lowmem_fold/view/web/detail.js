@@ -67,11 +67,11 @@ class Detail {
         panel("Structure", structure.node, "wide"),
         map ? panel("Predicted aligned error", map.node) : null,
       ),
-      this.readout(payload, residues, map),
+      readout(payload, residues, this.cursor, this.data.bands, map),
       ...curves,
       panel("Sequence", sequence.node),
     );
-    structure.start().catch((error) => this.without(structure, error));
+    structure.start().catch((error) => withoutPicture(structure, error, this.data.library));
   }
 
   // How far a letter is off where that is known, else how sure the model is of it.
@@ -90,43 +90,6 @@ class Detail {
     const names = named ? legend(lines.map(({ name }, i) => ({ name, color: MODEL_COLORS[i] }))) : null;
     return panel(title, make("div", {}, curve.node, names));
   }
-
-  readout(payload, residues, map) {
-    const node = make("output", { class: "readout" });
-    const partners = partnersOf(payload.models[1]);
-    const tell = ({ at, from }) => {
-      if (at === null) return node.replaceChildren();
-      const parts = [residues.name(at)];
-      const partner = partners.get(at);
-      if (partner && partner !== residues.label(at)) parts.push(`on ${partner}`);
-      const plddt = payload.models[0].plddt?.[at];
-      if (plddt !== undefined && plddt !== null) parts.push(`pLDDT ${plddt.toFixed(1)}, ${bandOf(this.data.bands, plddt).name}`);
-      const distance = payload.distance?.[at];
-      if (payload.distance) parts.push(distance === null ? "no partner" : `${distance.toFixed(2)} Å apart`);
-      const error = map && from !== null ? map.error(from, at) : null;
-      const mean = map?.means ? " (a mean)" : "";
-      if (error !== null) parts.push(`off by ${error.toFixed(error % 1 ? 1 : 0)} Å${mean} when aligned on ${residues.name(from)}`);
-      node.replaceChildren(...parts.map((part, i) => make(i ? "span" : "strong", {}, part)));
-    };
-    this.cursor.listen(tell);
-    tell(this.cursor);
-    return node;
-  }
-
-  without(structure, error) {
-    const library = error instanceof NoLibrary && this.data.library.address
-      ? " It comes from the network: without one, make the page again with --js and a copy of 3Dmol-min.js, which is then in the page."
-      : "";
-    structure.node.prepend(make("p", { class: "notice failed" }, `No picture: ${error.message}.${library}`));
-    console.warn(`No picture of the structure: ${error.message}`);
-  }
-}
-
-// What the residues of the other structure are called, by the place in the row of those that lie on them.
-function partnersOf(model) {
-  if (!model?.chains) return new Map();
-  const own = new Residues(model.chains, "");
-  return new Map(model.places.map((place, i) => [place, own.label(i)]));
 }
 
 function panel(title, node, kind = "") {

@@ -6,12 +6,15 @@ class NoLibrary extends Error {}
 // Resolves to 3Dmol.js: its text is in the page, or else its address with the hash that it must have.
 async function library({ address, integrity }) {
   const script = make("script", address ? { src: address, integrity, crossorigin: "anonymous" } : {});
-  if (!address) script.src = URL.createObjectURL(new Blob([await unpackedText("library")], { type: "text/javascript" }));
+  const text = address ? null : await unpackedText("library");
   await new Promise((resolve, reject) => {
     script.onload = resolve;
     script.onerror = () => reject(new NoLibrary("3Dmol.js could not be loaded"));
+    if (text !== null) script.textContent = text; // runs at once, and tells of no end
     document.head.append(script);
+    if (text !== null) resolve();
   });
+  if (!globalThis.$3Dmol) throw new NoLibrary("3Dmol.js could not be run");
   return globalThis.$3Dmol;
 }
 
