@@ -331,7 +331,7 @@ def test_the_stem_takes_as_many_records_as_a_budget_has_room_for(model_folder: P
     memory = needed(model_folder, 40)["resident"] + 30 * 2 * 4 * 64
     loaded = lf.load(str(model_folder), device="cpu", memory=memory, length=40)
     inputs = [FAMILY.features(parse_sequence(sequence), loaded.device) for sequence in sequences]
-    _, windows = loaded._stem_windows(inputs)
+    _, windows = loaded._loaded._stem_windows(inputs)
     assert [sum(len(given.aatype) for given in window) for window in windows] == [70, 70, 20]
     heard: list[float] = []
     for state, sequence in zip(loaded.stem_states(sequences, progress=heard.append), sequences, strict=True):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from reprlib import repr as short_repr
 from typing import Any
 
 from ..errors import InputError
 from .fasta import parse_sequence
+from .ids import check_id
 from .records import Record
 
-__all__ = ["GivenSequence", "Sequences", "check_sequence", "list_sequences", "parse_given"]
+__all__ = ["GivenSequence", "Sequences", "check_sequence", "list_sequences", "named_records", "parse_given"]
 
 #: What is taken where sequences are wanted: see `list_sequences`.
 Sequences = str | Record | Iterable[str | Record] | Mapping[str, str | Record]
@@ -83,6 +84,20 @@ def parse_given(given: GivenSequence, **letters: Any) -> Record:
     if isinstance(given.sequence, Record):
         return given.sequence
     return parse_sequence(given.sequence, name=given.name, **letters)
+
+
+def named_records(
+    given: Sequence[GivenSequence], numbers: Iterator[int], allow_nucleotide_letters: bool
+) -> list[Record]:
+    """Return the records of sequences by their ids; those that have none are numbered once all are read."""
+    records = [parse_given(each, allow_nucleotide_letters=allow_nucleotide_letters) for each in given]
+    return [_named(each, record, numbers) for each, record in zip(given, records, strict=True)]
+
+
+def _named(given: GivenSequence, record: Record, numbers: Iterator[int]) -> Record:
+    if given.id is not None:
+        return replace(record, id=check_id(given.id))
+    return record if isinstance(given.sequence, Record) else replace(record, id=f"sequence_{next(numbers)}")
 
 
 def _items(sequences: Any) -> list[Any]:

@@ -200,7 +200,7 @@ def test_streamed_layers_come_one_at_a_time_and_go(sound: Path) -> None:
     folder = load(str(sound), device="cpu", placement="streamed")
     layers = folder.model.esm.encoder.layer
     seen = []
-    for number, layer in enumerate(folder._weights.residency.stem()):
+    for number, layer in enumerate(folder._loaded._weights.residency.stem()):
         assert layer is layers[number]
         seen.append(with_bytes(layers))
     assert seen == [[0], [1], [2]] and with_bytes(layers) == []
@@ -210,7 +210,7 @@ def test_streamed_layers_come_one_at_a_time_and_go(sound: Path) -> None:
 def test_a_file_that_holds_the_form_is_not_copied(sound: Path) -> None:
     """The tensors of a streamed layer lie in the mapped file."""
     folder = load(str(sound), device="cpu", placement="streamed")
-    for stack in (folder._weights.residency.stem(), folder._weights.residency.trunk()):
+    for stack in (folder._loaded._weights.residency.stem(), folder._weights.residency.trunk()):
         for layer in stack:
             for parameter in layer.parameters():
                 assert mapped_at(parameter.data_ptr()) == str(sound / "model.safetensors")
@@ -240,7 +240,7 @@ def test_an_error_amid_the_layers_leaves_nothing_behind(sound: Path) -> None:
 def test_the_stem_is_visited_once_for_many_records(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = load(str(sound), device="cpu", placement="streamed")
     fetched = []
-    source = folder._weights.residency._stem._transport.source
+    source = folder._loaded._weights.residency._stem._transport.source
     read = source.tensors
     monkeypatch.setattr(source, "tensors", lambda number: (fetched.append(number), read(number))[1])
     sequences = ["MKVLA" * n for n in (3, 100, 150, 7)]  # more than one group
