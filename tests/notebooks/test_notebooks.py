@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import statistics
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -21,6 +23,7 @@ from lowmem_fold.predictions.structures import read_pdb
 for each in ("nbformat", "nbclient"):
     pytest.importorskip(each)
 execute = pytest.importorskip("notebooks.execute")
+cells = pytest.importorskip("tests.notebooks.cells")
 FOLDER, NOTEBOOKS, executed, read = execute.FOLDER, execute.NOTEBOOKS, execute.executed, execute.read
 RESULTS = FOLDER.parent / "benchmarks" / "results"
 NOTEBOOK = pytest.mark.parametrize("name", NOTEBOOKS)
@@ -28,9 +31,16 @@ AGAIN = "run `python -m notebooks.execute` and commit what it writes"
 
 
 @pytest.mark.more
-def test_they_run_and_what_is_stored_is_what_comes_out(tmp_path):
+def test_they_run_from_a_wheel_and_what_is_stored_is_what_comes_out(tmp_path, monkeypatch):
     """One test, since one run serves all that is looked at, and tests may run in several processes."""
-    run = executed(tmp_path)  # an error of a cell fails here
+    wheel, python = build_wheel(tmp_path / "dist"), environment(tmp_path / "environment")
+    monkeypatch.setenv("PIP_NO_DEPS", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "lowmem_fold_repository").symlink_to(FOLDER.parent)  # the clone that the records are read from
+    run = executed(folder, python, str(wheel))  # an error of a cell fails here
+    check_installed(python, folder, tmp_path / "environment")
     for name in NOTEBOOKS:
         assert errors(run[name]) == []
         assert kinds(read(name)) == kinds(run[name]), AGAIN
@@ -38,7 +48,35 @@ def test_they_run_and_what_is_stored_is_what_comes_out(tmp_path):
     assert tables(read("quantization")) == tables(run["quantization"]), AGAIN
     check_drift(tables(run["quantization"]))
     check_cards(tables(run["quantization"]))
-    check_archive(texts(run["quickstart"]), tmp_path)
+    check_archive(texts(run["quickstart"]), folder)
+
+
+def build_wheel(folder: Path) -> Path:
+    """The package as it stands here, built by the back end that the tests have installed: nothing is fetched."""
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(FOLDER.parent)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def environment(folder: Path) -> str:
+    """The interpreter of an environment without the package, that sees all else that is installed for the tests.
+
+    Their editable install of the package is not seen: it is a .pth file, and none is read where another one points.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    scheme = {"base": str(folder), "platbase": str(folder)}
+    Path(sysconfig.get_path("purelib", "venv", scheme), "tests.pth").write_text(sysconfig.get_path("purelib"))
+    return str(Path(sysconfig.get_path("scripts", "venv", scheme), "python"))
+
+
+def check_installed(python: str, folder: Path, place: Path) -> None:
+    """The run used the wheel that its first cell installed."""
+    command = [python, "-c", "import lowmem_fold; print(lowmem_fold.__file__)"]
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(command, cwd=folder, env=bare, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert Path(found.strip()).is_relative_to(place)
 
 
 def texts(notebook) -> str:
@@ -66,15 +104,19 @@ def errors(notebook) -> list[str]:
 
 def check_drift(found: list[str]) -> None:
     """Medians and worst values, read again without the notebook's code."""
-    (table,) = (each for each in found if "| int8 |" in each and "TM-score to fp32" in each)
-    rows = {cells[1]: cells[2:5] for cells in ([c.strip() for c in line.split("|")] for line in table.split("\n")[2:])}
-    lines = (RESULTS / "precision.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    drift = {r["requested"]["precision"]: r["samples"] for r in records if r["benchmark"] == "precision-drift"}
-    assert set(rows) == set(drift)
-    for precision, samples in drift.items():
-        quantities = (samples["ca_rmsd_angstrom"], max), (samples["tm_score"], min), (samples["lddt_ca"], min)
-        assert rows[precision] == [f"{statistics.median(each):.3f} ({worst(each):.3f})" for each, worst in quantities]
+    records = [json.loads(line) for line in (RESULTS / "precision.jsonl").read_text().splitlines()]
+    for marker, benchmark in {"| int8 |": "precision-drift", "layers in int8": "precision-layers"}.items():
+        (table,) = (each for each in found if marker in each and "TM-score to fp32" in each)
+        rows = {
+            cells[1]: cells[2:5] for cells in ([c.strip() for c in line.split("|")] for line in table.split("\n")[2:])
+        }
+        drift = {r["requested"]["precision"]: r["samples"] for r in records if r["benchmark"] == benchmark}
+        if benchmark == "precision-drift":
+            assert set(rows) == set(drift)
+        assert not any("*" in name for name in rows)  # Markdown eats it
+        for samples, row in zip(drift.values(), rows.values(), strict=True):
+            quantities = (samples["ca_rmsd_angstrom"], max), (samples["tm_score"], min), (samples["lddt_ca"], min)
+            assert row == [f"{statistics.median(each):.3f} ({worst(each):.3f})" for each, worst in quantities]
 
 
 def check_cards(found: list[str]) -> None:
@@ -90,7 +132,7 @@ def check_cards(found: list[str]) -> None:
 
 
 def check_archive(said: str, folder: Path) -> None:
-    """The structure in the archive is the one that was told of."""
+    """The structure in the archive is the one whose scores were printed; the copy of the model is there."""
     (mean,) = re.findall(r"folded in .* mean pLDDT ([\d.]+)", said)
     with zipfile.ZipFile(folder / "my_protein.zip") as archive:
         names = set(archive.namelist())
@@ -100,13 +142,14 @@ def check_archive(said: str, folder: Path) -> None:
     assert f"{scores['mean_plddt']:.1f}" == mean
     assert read_pdb(folder / "my_protein.pdb").sequence == scores["sequence"]
     assert (folder / "models" / "demo-int8" / "config.json").is_file()
-    assert "loaded in" in said and "int8 on" in said
+    assert "fp16 on cpu" in said and "In the form Fold: model = models/demo-int8" in said
 
 
 @NOTEBOOK
 def test_the_demo_is_marked(name):
     first = read(name).cells[0]
     assert first.cell_type == "markdown" and "small demo model" in first.source.replace("**", "")
+    assert "CPU" in first.source
 
 
 @NOTEBOOK
@@ -122,22 +165,10 @@ def test_nothing_of_one_machine_is_stored(name):
     assert path.stat().st_size < 1_500_000
 
 
-@NOTEBOOK
-def test_the_badge_opens_this_notebook(name):
-    (address,) = re.findall(r"\]\((https://colab\.research\.google\.com/github/[^)]*)\)", read(name).cells[0].source)
-    assert address.endswith(f"/blob/main/notebooks/{name}.ipynb")
-
-
 def test_the_story_quotes_no_number():
     """What was measured stands in the cells' outputs alone, since records change."""
     prose = "\n".join(cell.source for cell in read("quantization").cells if cell.cell_type == "markdown")
-    assert re.findall(r"\d+[.,]\d+|\d+ ?(?:GB|GiB|%|Å|seconds)", prose) == ["95 %"]
-
-
-def source(name: str, marker: str) -> str:
-    """The cell that has this in it."""
-    (found,) = (cell.source for cell in read(name).cells if cell.cell_type == "code" and marker in cell.source)
-    return found
+    assert re.findall(r"\d+[.,]\d+|\d+ ?(?:GB|GiB|%|Å|seconds)", prose) == []
 
 
 def test_the_records_are_cloned_once(tmp_path, monkeypatch):
@@ -145,71 +176,107 @@ def test_the_records_are_cloned_once(tmp_path, monkeypatch):
     clones = []
 
     def run(command, check):
-        (target,) = (Path(word) for word in command if word == str(tmp_path / "lowmem_fold"))
+        target = Path(command[-1])
         (target / "benchmarks" / "results").mkdir(parents=True)
-        clones.append(target)
+        clones.append(command[-2])
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(lowmem_fold, "__file__", str(tmp_path / "site" / "lowmem_fold" / "__init__.py"))
     monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.setattr(lowmem_fold.LowmemFoldError, "_render_traceback_", None, raising=False)  # put back afterwards
+    monkeypatch.setenv("LOWMEM_FOLD_NOTEBOOK_SOURCE", "https://host/owner/name")
     for _ in range(2):
-        names = {}
-        exec(compile(source("quantization", "git"), "install", "exec"), names)
-        assert names["checkout"] == tmp_path / "lowmem_fold"
-    assert len(clones) == 1
+        names = cells.run_cell(cells.source("quantization", "git"), {})
+        assert names["checkout"] == tmp_path / "lowmem_fold_repository"
+    assert clones == ["https://host/owner/name"]
+    names["SOURCE"] = "https://host/lowmem_fold-1-py3-none-any.whl"
+    with pytest.raises(Exception, match="the records are in the repository"):
+        names["clone"](tmp_path / "other")
 
 
-def test_a_model_that_cannot_be_stored_ends_the_run(tmp_path, monkeypatch, capsys):
-    """With what was said, and not three cells later."""
-    program = tmp_path / "python"
-    program.write_text("#!/bin/sh\necho quantizing >&2\necho 'error: no room on the disk' >&2\nexit 2\n")
-    program.chmod(0o755)
+@pytest.fixture(params=NOTEBOOKS)
+def install(request, tmp_path, monkeypatch):
+    """Run the cell that installs, on a machine without the package; returns what pip was asked for."""
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return SimpleNamespace(returncode=0, stdout="")
+
+    def given(source):
+        monkeypatch.setenv("LOWMEM_FOLD_NOTEBOOK_SOURCE", source)
+        cell = next(cell.source for cell in read(request.param).cells if cell.cell_type == "code")
+        cells.run_cell(cell, {})
+        (command,) = asked
+        return command
+
+    found = importlib.util.find_spec
     monkeypatch.chdir(tmp_path)
-    names = {"IN_COLAB": False, "Path": Path, "subprocess": subprocess, "model": "x/y", "precision": "int8"}
-    names["sys"] = SimpleNamespace(executable=str(program))
-    with pytest.raises(RuntimeError, match="the model was not stored: error: no room on the disk"):
-        exec(compile(source("quickstart", "keep_in_drive"), "store", "exec"), names)
-    assert "quantizing" in capsys.readouterr().out
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lowmem_fold" else found(name))
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr("sys.path", [*sys.path, str(FOLDER.parent)])
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    monkeypatch.setattr(lowmem_fold.LowmemFoldError, "_render_traceback_", None, raising=False)  # put back afterwards
+    return given
 
 
-def test_folding_again_after_a_comparison(capsys):
-    """The cell that compares lets the model go; from the one that folds on, all can be run again."""
-    prediction = SimpleNamespace(mean_plddt=1.0, ptm=0.5, iptm=None, problems=list)
-    loads = []
-
-    def load(*arguments, **options):
-        loads.append(options.get("precision"))
-        facts = {"precision": "int8", "device": "cpu", "placement": "resident"}
-        return SimpleNamespace(fold=lambda record, num_recycles: prediction, **facts)
-
-    names = {"lf": SimpleNamespace(load=load, compare=lambda *_, names: " on ".join(names)), "stored": "models/x"}
-    names |= {"record": SimpleNamespace(num_tokens=9), "num_recycles": 3}
-    names |= {"model": "x/y", "precision": "int8", "other_precision": "fp16"}
-    cells = [source("quickstart", marker) for marker in ("def load_stored", "folder.fold", "lf.compare")]
-    for cell in [*cells, *cells[1:]]:
-        exec(compile(cell, "cell", "exec"), names)
-    assert loads == [None, "fp16", None, "fp16"]
-    names["other_precision"] = "none"
-    exec(compile(cells[-1], "cell", "exec"), names)
-    assert names["comparison"] is None and "choose an other_precision" in capsys.readouterr().out
+def test_installing_keeps_torch(install):
+    """The installed torch is a constraint, in the version that is there."""
+    command = install("https://host/owner/name")
+    assert Path(command[command.index("-c") + 1]).read_text().splitlines()[0] == f"torch=={version('torch')}"
+    assert "--upgrade" not in command and not any("torch" in word for word in command)
 
 
-def test_the_form_downloads_nothing_twice():
-    """What the published model is compared with is for the user to ask for."""
-    assert 'other_precision = "none"  # @param' in source("quickstart", "parse_sequence")
+@pytest.mark.parametrize(
+    "source, asked",
+    [
+        ("https://host/owner/name", "git+https://host/owner/name"),
+        ("git+ssh://host/name@v1", "git+ssh://host/name@v1"),
+        ("https://host/lowmem_fold-1-py3-none-any.whl", "https://host/lowmem_fold-1-py3-none-any.whl"),
+        ("given.whl", "file://{folder}/given.whl"),
+        ("", "file://{folder}/lowmem_fold-2-py3-none-any.whl"),
+    ],
+    ids=["repository", "pip's address", "address of a wheel", "path", "a wheel that is there"],
+)
+def test_what_is_installed(install, tmp_path, source, asked):
+    for name in ("given.whl", "lowmem_fold-1-py3-none-any.whl", "lowmem_fold-2-py3-none-any.whl"):
+        (tmp_path / name).touch()
+    assert install(source)[-1] == f"lowmem-fold[quanto,viz] @ {asked.format(folder=tmp_path)}"
 
 
-@NOTEBOOK
-def test_installing_keeps_torch(name, tmp_path, monkeypatch):
-    """On a machine without the package: the installed torch is a constraint, in the version that is there."""
-    cell = next(cell.source for cell in read(name).cells if cell.cell_type == "code")
-    calls = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
-    monkeypatch.syspath_prepend(str(FOLDER.parent))
-    exec(compile(cell, name, "exec"), {})
-    install = next(call for call in calls if "install" in call)
-    assert Path(install[install.index("-c") + 1]).read_text().splitlines()[0] == f"torch=={version('torch')}"
-    assert "--upgrade" not in install and not any("torch" in word for word in install)
+def test_colab_asks_for_a_wheel(install, tmp_path, monkeypatch):
+    def upload():
+        (tmp_path / "lowmem_fold-3.whl").touch()
+        return {"lowmem_fold-3.whl": b""}
+
+    colab = ModuleType("google.colab")
+    colab.files = SimpleNamespace(upload=upload)
+    monkeypatch.setitem(sys.modules, "google", ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    assert install("")[-1].endswith(f"@ file://{tmp_path}/lowmem_fold-3.whl")
+
+
+@pytest.mark.parametrize(
+    "source, said", [("", "SOURCE is empty: give"), ("lost.whl", "SOURCE: there is no file lost.whl")]
+)
+def test_nothing_to_install_from(install, source, said):
+    """One line, in place of a traceback."""
+    with pytest.raises(Exception, match=said) as caught:
+        install(source)
+    assert caught.value._render_traceback_() == [f"error: {caught.value}"]
+
+
+def test_pip_that_fails_is_heard(install, monkeypatch, capsys):
+    failed = SimpleNamespace(returncode=1, stdout="no matching distribution")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: failed)
+    with pytest.raises(Exception, match="pip could not install lowmem_fold from SOURCE"):
+        install("https://host/owner/name")
+    assert "no matching distribution" in capsys.readouterr().out
+
+
+def test_both_notebooks_install_alike():
+    def functions(name):
+        return re.findall(r"^def .*?(?=^\S)", cells.source(name, "def requirement"), re.MULTILINE | re.DOTALL)[:3]
+
+    assert functions("quickstart") == functions("quantization") and len(functions("quickstart")) == 3
