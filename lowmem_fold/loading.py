@@ -75,7 +75,7 @@ def load(
     target = find_device(device)
     checkpoint, family, asked, resolved = choose_precision(model, precision, target)
     if placement is not None and placement not in PLACEMENTS:
-        raise InputError(f"placement {placement!r} is none of {', '.join(PLACEMENTS)}")
+        raise InputError(f"unknown placement {placement!r}; choose from: {', '.join(PLACEMENTS)}")
     host_bytes = None if host_memory is None else parse_memory(host_memory)
     release_memory()  # what a model before this one has left in the allocator's cache is free for this one
     budget = _budget(family, checkpoint, asked, resolved, target, placement, memory, host_memory)

@@ -40,7 +40,7 @@ class Record:
 
     @property
     def sequence(self) -> str:
-        """The chains, parted by ``:``."""
+        """The chains, separated by ``:``."""
         return ":".join(self.chains)
 
     @property

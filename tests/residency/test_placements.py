@@ -210,7 +210,7 @@ def test_streamed_layers_come_one_at_a_time_and_go(sound: Path) -> None:
 def test_a_file_that_holds_the_form_is_not_copied(sound: Path) -> None:
     """The tensors of a streamed layer lie in the mapped file."""
     folder = load(str(sound), device="cpu", placement="streamed")
-    for stack in (folder._loaded._weights.residency.stem(), folder._weights.residency.trunk()):
+    for stack in (folder._loaded._weights.residency.stem(), folder._loaded._weights.residency.trunk()):
         for layer in stack:
             for parameter in layer.parameters():
                 assert mapped_at(parameter.data_ptr()) == str(sound / "model.safetensors")
