@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from lowmem_fold.checkpoints import checkpoint
 from lowmem_fold.checkpoints.checkpoint import Checkpoint, find_checkpoint
 from lowmem_fold.errors import ModelError
+from lowmem_fold.families.registry import find_folding_model
 
 
 def fingerprint(folder: Path) -> str:
@@ -105,9 +107,9 @@ def test_weights_that_cannot_be_read_have_no_fingerprint(broken: Path, monkeypat
         fingerprint(broken)
 
 
-def refusal(folder: Path) -> str:
+def refusal(folder: Path, find: Callable[[str], object] = find_checkpoint) -> str:
     with pytest.raises(ModelError) as caught:
-        find_checkpoint(str(folder))
+        find(str(folder))
     return str(caught.value)
 
 
@@ -133,7 +135,7 @@ def test_not_a_folding_model(broken: Path) -> None:
     config = json.loads((broken / "config.json").read_text())
     config["is_folding_model"] = False
     (broken / "config.json").write_text(json.dumps(config))
-    assert "is not an ESMFold" in refusal(broken)
+    assert "is not an ESMFold" in refusal(broken, find_folding_model)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -29,6 +29,7 @@ from lowmem_fold.checkpoints import saving
 from lowmem_fold.checkpoints.inventory import inventory, weight_tensors
 from lowmem_fold.cli.main import main
 from lowmem_fold.errors import InputError, ModelError
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.predictions.prediction import Prediction
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.quantization.stored import StoredLinear
@@ -100,9 +101,10 @@ def test_what_is_written(source: Path, tmp_path: Path, capsys: pytest.CaptureFix
 def test_bytes_are_counted_as_they_are_held(source: Path) -> None:
     if reason := unavailable("int8", torch.device("cpu")):
         pytest.skip(reason)
-    model = load(str(source), precision="int8", device="cpu").model
+    model, stock = load(str(source), precision="int8", device="cpu").model, random_model(small_config())
+    stock.architecture = ESMFOLD
     held = [*model.parameters(), *(b for m in model.modules() if isinstance(m, StoredLinear) for b in m.buffers(False))]
-    found, plain = inventory(model), inventory(random_model(small_config()))
+    found, plain = inventory(model), inventory(stock)
     assert found["total"]["bytes"] == sum(t.untyped_storage().nbytes() for t in held)
     assert found["total"]["weights"] == plain["total"]["weights"]
     assert plain["total"]["bits_per_weight"] == 32 and plain["total"]["formats"] == {"fp32": plain["total"]["weights"]}

@@ -8,7 +8,7 @@ from lowmem_fold.system.optional_packages import REQUIREMENTS, install_command
 
 
 def test_they_are_the_extras_of_the_package() -> None:
-    declared = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     extras = {name: each for name, each in declared["optional-dependencies"].items() if name not in ("test", "all")}
     assert set(REQUIREMENTS.values()) == {requirement for each in extras.values() for requirement in each}
     assert all(re.match(r"[\w-]+", wanted)[0] == name for name, wanted in REQUIREMENTS.items())  # type: ignore[index]
