@@ -27,6 +27,7 @@ from torch import nn
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
 from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import part_of
 from lowmem_fold.esmfold.probes import calls_of, filled_model
 from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
@@ -88,9 +89,9 @@ def v1_model(device: torch.device, precision: str) -> nn.Module:
     config.esmfold_config.fp16_esm = False
     model, policy = filled_model(config, device), parse_precision(precision).resolve(device)
     for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear) and policy.of_linear(name).weights != "fp32":
+        part = policy.of_linear(name, part_of(name))
+        if isinstance(module, nn.Linear) and part.weights != "fp32":
             parent, _, last = name.rpartition(".")
-            part = policy.of_linear(name)
             setattr(model.get_submodule(parent), last, quantize_linear(module, part.weights, torch.float32))
     return model
 
