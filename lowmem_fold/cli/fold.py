@@ -196,12 +196,8 @@ def _show(out: Path, opened: bool) -> None:
     """Say how to look at the results, or open them."""
     if not opened:
         say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
-    elif main(["view", str(out)]) == OK:
-        from ..view.page import open_page
-        from .view import PAGE
-
-        if not open_page(out / PAGE):
-            tell(f"no browser was found: open {out / PAGE} in one")
+    else:
+        main(["view", str(out), "--open"])
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
