@@ -27,16 +27,18 @@ from .batches import WINDOW_TOKENS, next_window, plan_batches
 from .budget import smallest_budget_text
 from .checks import check_output, check_unlocked
 from .classes import sort_by_placement
-from .ladder import Folds, Ladder, NoRoomError, Rung
+from .ladder import Ladder
 from .options import RunOptions, known_settings, result_settings
 from .output import LOG, STEM, OutputFolder
 from .progress import SilentProgress
+from .rung import NoRoomError, Rung
 from .stem_cache import StemCache
 from .stem_phase import Stem, StemPhase
 from .stopping import StopSignals
 from .table import FAILED, OK, SUSPECT
 
 if TYPE_CHECKING:
+    from ..folder import Folder
     from ..predictions.prediction import Prediction
     from ..sequences.records import Record
 
@@ -88,7 +90,7 @@ def fold_records(
     out: str | Path,
     options: RunOptions | None = None,
     *,
-    load: Callable[..., Folds] | None = None,
+    load: Callable[..., Folder] | None = None,
     progress: SilentProgress | None = None,
     stops: StopSignals | None = None,
 ) -> RunSummary:
@@ -261,7 +263,7 @@ class _Run:
         return None, {**failure, "seconds": round(time.perf_counter() - start, 3), "device": self._device}
 
     def _predict(
-        self, model: Folds, rung: Rung, batch: Sequence[Record], stems: Mapping[str, Stem]
+        self, model: Folder, rung: Rung, batch: Sequence[Record], stems: Mapping[str, Stem]
     ) -> tuple[list[Prediction], dict[str, Any]]:
         """Predictions, and what was measured."""
         keywords = {
@@ -362,7 +364,7 @@ def _budget(options: RunOptions) -> AbstractContextManager[None]:
     return enforced(find_device(options.device), parse_memory(options.memory))
 
 
-def _default_load() -> Callable[..., Folds]:
+def _default_load() -> Callable[..., Folder]:
     from ..loading import load
 
     return load
