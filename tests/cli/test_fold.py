@@ -14,7 +14,6 @@ import sys
 import numpy as np
 import pytest
 
-import lowmem_fold
 from lowmem_fold.cli import fold
 from lowmem_fold.cli.main import main
 
@@ -27,9 +26,7 @@ FASTA = ">one first\nMKTAYIAK\n>two\nacdx:GGUG\n"
 def model(monkeypatch):
     """The model that a run loads; nothing may be loaded before the input is checked."""
     folder = FakeFolder()
-    monkeypatch.setattr(
-        lowmem_fold, "load", lambda *arguments, **keywords: folder.load(*arguments, **keywords), raising=False
-    )
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     return folder
 
 
@@ -371,6 +368,6 @@ def test_nothing_is_shown_where_nothing_was_folded(monkeypatch, fasta, tmp_path,
     def before(record):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 1
     assert "--open" not in capsys.readouterr().out and not (tmp_path / "out" / "view.html").exists()
