@@ -357,6 +357,7 @@ def test_file_needs_no_option(model, fasta, tmp_path, before):
 
 def test_page_is_written_and_opened(model, fasta, tmp_path, capsys, monkeypatch):
     opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", lambda address, *_, **__: opened.append(address) or True)
     assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 0
     page = tmp_path / "out" / "view.html"
