@@ -28,7 +28,7 @@ from ..families.registry import find_folding_model
 from .chains import chain_of
 from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
-from .measured_fold import Fold, loaded_fold
+from .measured_fold import Fold, OurFold, PeersFold
 from .meters import Meters, free_before_context
 from .records import Measurement
 from .references import LONGEST, load_outputs, reference_path, save_outputs
@@ -153,9 +153,10 @@ class _Run:
         return nullcontext() if memory is None else enforced(self.device, parse_memory(memory))
 
     def _loaded(self) -> Fold:
+        kind = OurFold if self.configuration.code == OURS else PeersFold
         start = time.perf_counter()
         with self._meters() as meters:
-            fold = loaded_fold(self.configuration, self.checkpoint, self.device)
+            fold = kind(self.configuration, self.checkpoint, self.device)
             seconds = now(self.device) - start
         self._add({"load_seconds": seconds, **{f"load_{name}": size for name, size in meters.peaks.items()}})
         self.resolved |= fold.about()

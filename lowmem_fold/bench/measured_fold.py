@@ -9,7 +9,7 @@ from ..checkpoints.checkpoint import Checkpoint
 from ..errors import InputError
 from .chains import chain_of
 from .clock import PhaseClock
-from .configuration import OURS, Configuration
+from .configuration import Configuration
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from .accuracy import Outputs
     from .peers import StockFold
 
-__all__ = ["Fold", "OurFold", "PeersFold", "loaded_fold"]
-
-
-def loaded_fold(configuration: Configuration, checkpoint: Checkpoint, device: torch.device) -> Fold:
-    """Load what the configuration says, to fold with it."""
-    kind = OurFold if configuration.code == OURS else PeersFold
-    return kind(configuration, checkpoint, device)
+__all__ = ["Fold", "OurFold", "PeersFold"]
 
 
 class Fold(Protocol):

@@ -194,14 +194,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(out: Path, opened: bool) -> None:
     """Say how to look at the results, or open them."""
-    if not opened:
+    if opened:
+        main(["view", str(out), "--open"])
+    else:
         say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
-    elif main(["view", str(out)]) == OK:
-        from ..view.page import open_page
-        from .view import PAGE
-
-        if not open_page(out / PAGE):
-            tell(f"no browser was found: open {out / PAGE} in one")
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:

@@ -36,14 +36,7 @@ from ..sequences.residues import ATOM_ORDER
 if TYPE_CHECKING:
     from .atoms import Writable
 
-__all__ = [
-    "MIN_PLDDT_OF_PERFECT_PTM",
-    "PERFECT_PTM",
-    "ChainGeometry",
-    "geometry_problems",
-    "measure_chains",
-    "prediction_problems",
-]
+__all__ = ["ChainGeometry", "geometry_problems", "measure_chains", "prediction_problems"]
 
 #: A pTM of this or more is wrong with a mean pLDDT below the other, or where the chains cannot be true: broken folds of
 #: long chains were reported with pTM 0.999, one with a mean pLDDT of 29, one with 88 (facebookresearch/esm, issues 560

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..predictions.pdb import refuse_large
 from ..sequences.ids import check_id
 from ..sequences.molecules import refuse_nucleotides
+from ..sequences.residues import existing_atoms
 from ..system.files import nearest_existing
 from ..system.lock import FolderLock
 from ..system.settings import differing_settings, settings_id
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["unfinished"]
 
 _MAX_LISTED = 3
-# Below both, any record fits into PDB: 99,999 atoms are 7,000 residues at least, and it names 62 chains.
-_LARGE, _MANY_CHAINS = 7_000, 60
 _NAMES = {
     "fingerprint": "--model",
     "num_recycles": "--num-recycles",
@@ -48,8 +48,8 @@ def unfinished(
         All records of the input.
     options : RunOptions
     settings : Mapping, optional
-        The settings that decide the numbers. None: no model is loaded yet. Then the records themselves, the lock and
-        the cache of the stem are checked too, and records count as finished as far as that can be known.
+        That decide the numbers. None: no model is loaded yet. Then the records, the lock and the cache of the stem are
+        checked too, and what is finished is told as far as it can be known.
 
     Raises
     ------
@@ -65,7 +65,8 @@ def unfinished(
         check_id(record.id)
         if not options.allow_nucleotide_letters:
             refuse_nucleotides(record.chains, record.source or record.id)
-        _refuse_unwritable(record, options)
+        if ".pdb" in options.endings:  # better now than after hours of folding
+            refuse_large(record.id, record.chains, int(existing_atoms("".join(record.chains)).sum()))
     config = _checked_config(output, records, options, known_settings(options))
     if output.path.is_dir():
         FolderLock(output.path).check()
@@ -106,21 +107,6 @@ def _refuse_place(output: OutputFolder) -> None:
         raise InputError(f"{place}: is a file, and results go into a folder. Give another one with -o.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{place}: no permission to write there. Give another folder with -o.")
-
-
-def _refuse_unwritable(record: Record, options: RunOptions) -> None:
-    """Write a record that may be too large for PDB with zeros for numbers: better now than after hours of folding."""
-    if ".pdb" not in options.endings or (record.length < _LARGE and len(record.chains) < _MANY_CHAINS):
-        return
-    import numpy as np
-
-    from ..predictions.prediction import Prediction
-    from ..sequences.residues import NUM_ATOMS, existing_atoms
-
-    n = record.length
-    zeros = np.zeros((n, NUM_ATOMS, 3), np.float32)
-    mask = existing_atoms("".join(record.chains))
-    Prediction(record.id, record.chains, zeros, mask, zeros[:, 0, 0], zeros[..., 0], 0.0).to_pdb()
 
 
 def _refuse_foreign_files(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> None:

@@ -28,15 +28,8 @@ def planned_windows(
 ) -> Iterator[list[list[Record]]]:
     """Plan batches in their order, and take windows of them one after the other.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    max_tokens : int, optional
-        As of `plan_batches`.
-    placement_of : callable
-        As of `sort_by_placement`. It is asked now, and let go of: it may hold the model.
-    stem_first : callable
-        Asked before each window: whether it holds more than one batch, since the stem runs for all of it first.
+    stem_first is asked before each window: whether it holds more than one batch, as the stem runs for all of it first.
+    placement_of is asked now and let go of, since it may hold the model.
     """
     return _windows(deque(sort_by_placement(plan_batches(records, max_tokens), placement_of)), stem_first)
 

@@ -25,14 +25,7 @@ _ENDS = {".pdb": b"END", ".cif": b"#", ".pae.json": b"}]"}
 
 
 def structure_endings(options: RunOptions, left_out: Collection[str] | None = None) -> tuple[str, ...]:
-    """Return the endings of the structure files of a record.
-
-    Parameters
-    ----------
-    options : RunOptions
-    left_out : collection of str, optional
-        ``pdb`` if the structure does not fit that format: mmCIF takes its place.
-    """
+    """Return the endings of the structure files of a record; where ``pdb`` was left out, mmCIF takes its place."""
     endings = FORMATS[options.format]
     if isinstance(left_out, (list, tuple)) and "pdb" in left_out:
         return tuple(dict.fromkeys(".cif" if ending == ".pdb" else ending for ending in endings))

@@ -17,26 +17,15 @@ __all__ = ["CONFIG", "config_text", "read_config", "run_config"]
 
 CONFIG = "config.json"
 SCHEMA = 1
-_OPTIONS = (
-    "device",
-    "memory",
-    "host_memory",
-    "placement",
-    "allow_precision",
-    "stem_cache",
-    "chunk_size",
-    "max_tokens_per_batch",
-    "format",
-    "save_pae",
-    "allow_nucleotide_letters",
-)
+#: Options that are among the settings, or of this start alone.
+_LEFT_OUT = {"model", "precision", "num_recycles", "recycle_tolerance", "overwrite", "adopt"}
 
 
 def run_config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``config.json`` says: by ``settings`` alone it is judged whether a later run may resume."""
     return {
         "settings": dict(settings),
-        "options": {name: getattr(options, name) for name in _OPTIONS},
+        "options": {name: value for name, value in vars(options).items() if name not in _LEFT_OUT},
         "model": dict(model),
         "device_name": _device_name(str(model.get("device", "cpu"))),
         "versions": environment_versions(),
@@ -61,17 +50,8 @@ def config_text(config: Mapping[str, Any]) -> str:
 def read_config(path: Path, adopt: bool, is_of_a_run: Callable[[], bool]) -> dict[str, Any] | None:
     """Return what ``config.json`` says, None if there is none.
 
-    Parameters
-    ----------
-    adopt : bool
-        Whether one that is damaged counts as none.
-    is_of_a_run : callable
-        Whether the folder has results of a run, whatever became of the file.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or not of a run.
+    adopt: one that is damaged counts as none. is_of_a_run: whether results of a run lie beside it. InputError if it is
+    damaged, or not of a run.
     """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
