@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..checkpoints.loader import container_of
+from ..checkpoints.container import container_of
 from ..errors import InputError
 from .families import Family
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
-from ..checkpoints.loader import linear_names
+from ..checkpoints.container import linear_names
 from ..errors import InputError
 from ..memory.budget import parse_memory
 from ..memory.capacity import usable_bytes

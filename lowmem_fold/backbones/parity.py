@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..checkpoints.checkpoint import find_checkpoint
-from ..checkpoints.loader import container_of, quiet_transformers
+from ..checkpoints.container import container_of, quiet_transformers
 from ..errors import InputError
 from ..sequences.sequence_lists import GivenSequence, Sequences, list_sequences
 from .backbone import Backbone

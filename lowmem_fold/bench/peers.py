@@ -106,7 +106,7 @@ class Peer:
         """The model of a folder in Hugging Face layout, ready to fold on a device that does not refuse it."""
         import torch
 
-        from ..checkpoints.loader import quiet_transformers
+        from ..checkpoints.container import quiet_transformers
 
         target = torch.device(device)
         with quiet_transformers():

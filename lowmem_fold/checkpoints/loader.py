@@ -6,7 +6,6 @@ What is held at once is the model as far as it is built, and one layer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ModelError, first_line
+from ..errors import InputError, ModelError
 from ..memory.heap import large_blocks_returned
 from ..precision import Part, Precision
 from ..quantization.formats import DTYPES, FORMATS
@@ -22,18 +21,10 @@ from ..quantization.registry import quantize
 from ..quantization.stored import StoredLinear
 from .architecture import Architecture, architecture_of
 from .checkpoint import Checkpoint
+from .container import empty_model, is_under, linears, replace_module
 from .weight_files import WeightFiles
 
-__all__ = [
-    "Building",
-    "container_of",
-    "linear_names",
-    "load_model",
-    "opened_files",
-    "other_tensors",
-    "planned_model",
-    "quiet_transformers",
-]
+__all__ = ["Building", "load_model", "opened_files", "other_tensors", "planned_model"]
 
 Kind = tuple[tuple[int, ...], torch.dtype | None]
 _NAMED = 3
@@ -81,11 +72,6 @@ def planned_model(checkpoint: Checkpoint, precision: Precision, architecture: Ar
     return building.model
 
 
-def linear_names(checkpoint: Checkpoint, architecture: Architecture) -> list[str]:
-    """Names of a model's linear layers, which globs are matched with. ModelError if it cannot be configured."""
-    return _linears(_empty_model(checkpoint, architecture))
-
-
 class Building:
     """A model on its way: at first without bytes and in no form, as its configuration says. Errors as `load_model`.
 
@@ -97,8 +83,8 @@ class Building:
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision, architecture: Architecture) -> None:
         self._checkpoint, self._architecture = checkpoint, architecture
-        self.model = _empty_model(checkpoint, architecture).eval().requires_grad_(False)
-        precision.check_globs(_linears(self.model))
+        self.model = empty_model(checkpoint, architecture).eval().requires_grad_(False)
+        precision.check_globs(linears(self.model))
         self._wanted = {
             name: _wanted(name, module, precision, architecture) for name, module in self.model.named_modules()
         }
@@ -115,7 +101,7 @@ class Building:
         for name, module in self._modules(prefix):
             stored = self._wanted[name]
             if isinstance(stored, Part):
-                _replace(self.model, name, _empty_linear(module, stored))
+                replace_module(self.model, name, _empty_linear(module, stored))
             else:
                 for parameter in module.parameters(recurse=False):
                     parameter.data = parameter.data.to(stored)
@@ -123,24 +109,16 @@ class Building:
     def fill(self, files: WeightFiles, device: torch.device, prefix: str = "", but: Sequence[str] = ()) -> None:
         """Give the modules under a name, but for those under the names of `but`, their weights on a device."""
         for name, module in self._modules(prefix):
-            if any(_under(name, other) for other in but):
+            if any(is_under(name, other) for other in but):
                 continue
             stored = self._wanted[name]
             if isinstance(stored, Part):
-                _replace(self.model, name, _stored_linear(name, module, stored, files).to(device))
+                replace_module(self.model, name, _stored_linear(name, module, stored, files).to(device))
             else:
                 _fill(name, module, stored, files, device, self._architecture)
 
     def _modules(self, prefix: str) -> list[tuple[str, nn.Module]]:
-        return [(name, module) for name, module in self.model.named_modules() if _under(name, prefix)]
-
-
-def _linears(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-
-
-def _under(name: str, prefix: str) -> bool:
-    return not prefix or f"{name}.".startswith(f"{prefix}.")
+        return [(name, module) for name, module in self.model.named_modules() if is_under(name, prefix)]
 
 
 def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
@@ -149,49 +127,6 @@ def _empty_linear(module: nn.Linear, policy: Part) -> StoredLinear:
     bias = None if module.bias is None else torch.empty(module.out_features, device="meta")
     compute = DTYPES[policy.compute or "fp32"]
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
-
-
-def container_of(architecture: Architecture) -> Any:
-    """The class of transformers that holds the weights. ModelError if the installed version has it not."""
-    import transformers
-
-    container = getattr(transformers, architecture.container, None)
-    if container is None:
-        raise ModelError(
-            f"transformers {transformers.__version__} has no {architecture.container}, and {architecture.kind} is held"
-            " by it: pip install -U transformers"
-        )
-    return container
-
-
-def _empty_model(checkpoint: Checkpoint, architecture: Architecture) -> Any:
-    """The model without its weights; buffers are there, in float32."""
-    from accelerate import init_empty_weights
-
-    container = container_of(architecture)
-    with quiet_transformers():
-        try:
-            config = container.config_class.from_pretrained(checkpoint.path)
-            if architecture.configure is not None:
-                architecture.configure(config)
-            with init_empty_weights(include_buffers=False):
-                model = container(config)
-        except Exception as error:  # each version of transformers raises its own
-            raise ModelError(f"{checkpoint.path}/config.json: {first_line(error)}") from error
-    model.architecture = architecture
-    _shape(model, checkpoint, architecture)
-    return model
-
-
-def _shape(model: nn.Module, checkpoint: Checkpoint, architecture: Architecture) -> None:
-    """Take out what is not run, and the head if the files have none."""
-    for name in architecture.dropped:
-        _replace(model, name, None)
-    head = architecture.head
-    if head is not None and not any(_under(name, head) for name in WeightFiles(checkpoint.path)):
-        _replace(model, head.partition(".")[0], None)
-    if architecture.prepare is not None:
-        architecture.prepare(model)
 
 
 def opened_files(checkpoint: Checkpoint, architecture: Architecture, model: nn.Module) -> WeightFiles:
@@ -224,7 +159,7 @@ def _wanted(name: str, module: nn.Module, precision: Precision, architecture: Ar
     """How a module's weights are kept: as a part's policy says, or as they are in this dtype."""
     part = architecture.part_of(name)
     flow = _flow(part, precision, architecture)
-    head = architecture.head is not None and _under(name, architecture.head)
+    head = architecture.head is not None and is_under(name, architecture.head)
     if not isinstance(module, nn.Linear) or head or f"{name}.".startswith(architecture.unread):
         return flow
     policy = precision.of_linear(name, part)
@@ -296,7 +231,9 @@ def _differences(name: str, files: WeightFiles, shape: tuple[int, ...], dtype: t
 def _known(name: str, architecture: Architecture) -> bool:
     if name.endswith(architecture.computed) or name.startswith((*architecture.unread, *architecture.other_tasks)):
         return True
-    return architecture.foreign and not any(_under(name, own) for own in (architecture.base, architecture.head) if own)
+    return architecture.foreign and not any(
+        is_under(name, own) for own in (architecture.base, architecture.head) if own
+    )
 
 
 def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFiles) -> StoredLinear:
@@ -309,11 +246,6 @@ def _stored_linear(name: str, module: nn.Linear, policy: Part, files: WeightFile
         tensors = {key: files.get(f"{name}.{key}").clone() for key in names}
     bias = None if module.bias is None else files.get(f"{name}.bias").to(torch.float32, copy=True)
     return StoredLinear(policy.weights, module.out_features, module.in_features, tensors, bias, compute)
-
-
-def _replace(model: nn.Module, name: str, module: nn.Module | None) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, module)
 
 
 def _fill(
@@ -355,19 +287,3 @@ def _as_trained(name: str, ending: str, buffer: Tensor, files: WeightFiles) -> T
     if found is None or files.get(found).shape != buffer.shape:
         return buffer
     return files.get(found).to(buffer.dtype, copy=True)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Without its remarks and bars: what matters of them becomes an error."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

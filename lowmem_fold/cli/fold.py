@@ -194,10 +194,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(out: Path, opened: bool) -> None:
     """Say how to look at the results, or open them."""
-    if not opened:
-        say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
-    else:
+    if opened:
         main(["view", str(out), "--open"])
+    else:
+        say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:

@@ -20,8 +20,8 @@ from ..errors import InputError
 from ..families.registry import DEFAULT_MODEL
 from ..memory.budget import format_memory
 from ..planning.options import PLACEMENTS
-from ..run.batches import WINDOW_TOKENS
 from ..run.options import RunOptions
+from ..run.order import WINDOW_TOKENS
 from ..system.devices import device_here, find_device, named_device
 from ..system.terminal import say, tell
 from .backbone import add_device, add_fasta, add_letter_options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..errors import InputError
 from ..sequences.records import CHAIN_LETTERS
 from .atoms import Writable, atom_array
 
-__all__ = ["PDBLimitError", "pdb_text"]
+__all__ = ["PDBLimitError", "pdb_text", "refuse_large"]
 
 _MAX_SERIAL = 99_999
 _MAX_RESIDUES = 9_999
@@ -32,6 +33,17 @@ class PDBLimitError(InputError):
         self.limit = limit
 
 
+def refuse_large(id: str, chains: Sequence[str], num_atoms: int) -> None:
+    """Raise PDBLimitError if there are more chains, residues or atoms than PDB can name and number."""
+    longest, last = max(map(len, chains)), num_atoms + len(chains)
+    if len(chains) > len(CHAIN_LETTERS):
+        raise PDBLimitError(id, f"{len(chains)} chains, PDB names {len(CHAIN_LETTERS)}")
+    if longest > _MAX_RESIDUES:
+        raise PDBLimitError(id, f"a chain of {longest:,} residues, PDB numbers {_MAX_RESIDUES:,}")
+    if last > _MAX_SERIAL:
+        raise PDBLimitError(id, f"{last:,} atoms and chain ends, PDB numbers {_MAX_SERIAL:,}")
+
+
 def pdb_text(prediction: Writable) -> str:
     """The prediction as PDB text.
 
@@ -49,11 +61,11 @@ def pdb_text(prediction: Writable) -> str:
     """
     from biotite.structure.io.pdb import PDBFile
 
-    _refuse_many_residues(prediction)
+    refuse_large(prediction.id, prediction.chains, int(prediction.atom_mask.sum()))
     array = atom_array(prediction, prediction.chain_ids)
     chain = prediction.chain_index[array.residue]
     array.set_annotation("atom_id", np.arange(1, len(chain) + 1) + chain)  # each TER before an atom takes a number
-    _refuse_many_atoms(prediction, array)
+    _refuse_far(prediction, array)
     file, written = PDBFile(), StringIO()
     file.set_structure(array)
     file.write(written)
@@ -67,23 +79,9 @@ def _ter(atom: Any) -> str:
     return f"TER   {atom.atom_id + 1:>5}      {atom.res_name:>3} {atom.chain_id}{atom.res_id:>4}"
 
 
-def _refuse_many_residues(prediction: Writable) -> None:
-    chains, longest = len(prediction.chains), max(map(len, prediction.chains))
-    if chains > len(CHAIN_LETTERS):
-        raise _too_much(prediction, f"{chains} chains, PDB names {len(CHAIN_LETTERS)}")
-    if longest > _MAX_RESIDUES:
-        raise _too_much(prediction, f"a chain of {longest:,} residues, PDB numbers {_MAX_RESIDUES:,}")
-
-
-def _refuse_many_atoms(prediction: Writable, array: Any) -> None:
-    last = int(array.atom_id[-1]) + 1
-    if last > _MAX_SERIAL:
-        raise _too_much(prediction, f"{last:,} atoms and chain ends, PDB numbers {_MAX_SERIAL:,}")
+def _refuse_far(prediction: Writable, array: Any) -> None:
     rounded = np.round(array.coord.astype(np.float64), 3)
     if rounded.min() < _MIN_COORDINATE or rounded.max() > _MAX_COORDINATE:
         furthest = rounded.flat[np.abs(rounded).argmax()]
-        raise _too_much(prediction, f"a coordinate of {furthest:.3f}, PDB holds {_MIN_COORDINATE} to {_MAX_COORDINATE}")
-
-
-def _too_much(prediction: Writable, what: str) -> PDBLimitError:
-    return PDBLimitError(prediction.id, what)
+        held = f"PDB holds {_MIN_COORDINATE} to {_MAX_COORDINATE}"
+        raise PDBLimitError(prediction.id, f"a coordinate of {furthest:.3f}, {held}")

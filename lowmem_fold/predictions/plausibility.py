@@ -1,4 +1,5 @@
-"""Whether the CA atoms of a chain can be those of a protein: how far its neighbours are apart, clashes, and extent.
+"""Whether a prediction can be true: whether its CA atoms can be those of a protein (how far neighbours are apart,
+clashes, and extent), and whether its confidence goes with them.
 
 What real chains have, by ``python -m benchmarks.plausibility FILE`` (``benchmarks/results/plausibility.jsonl``; 14,015
 chains of 20 to 256 residues from the Protein Data Bank, and the 50 of ``benchmarks/data/ts50``), beside the limits:
@@ -26,10 +27,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-__all__ = ["ChainGeometry", "geometry_problems", "measure_chains"]
+from ..sequences.residues import ATOM_ORDER
+
+if TYPE_CHECKING:
+    from .atoms import Writable
+
+__all__ = ["ChainGeometry", "geometry_problems", "measure_chains", "prediction_problems"]
+
+#: A pTM of this or more is wrong with a mean pLDDT below the other, or where the chains cannot be true: broken folds of
+#: long chains were reported with pTM 0.999, one with a mean pLDDT of 29, one with 88 (facebookresearch/esm, issues 560
+#: and 641).
+PERFECT_PTM = 0.99
+MIN_PLDDT_OF_PERFECT_PTM = 70.0
 
 _CA_SPACING = (3.3, 4.3)  # Angstrom; consecutive CA atoms of a trans peptide are 3.8 apart
 _CIS_SPACING = (2.6, 3.3)  # before a proline the peptide may be cis: 2.9
@@ -108,6 +121,37 @@ class ChainGeometry:
         if self.rise > most:
             longest = _straight(self.length, most)
             yield f"chain {name} is too extended: {radius}, where {residues} have at most {longest:,.1f}"
+
+
+def prediction_problems(prediction: Writable) -> tuple[str, ...]:
+    """Say in a line each why a prediction cannot be true, as `Prediction.problems` has it."""
+    ca = ATOM_ORDER["CA"]
+    geometry = geometry_problems(
+        prediction.positions[:, ca], prediction.atom_mask[:, ca], prediction.chains, prediction.chain_ids
+    )
+    found = [_not_finite(prediction), _wrongly_perfect(prediction, bool(geometry)), *geometry]
+    return tuple(reason for reason in found if reason)
+
+
+def _not_finite(prediction: Writable) -> str | None:
+    values = {
+        "coordinates": prediction.positions[prediction.atom_mask],
+        "pLDDT": prediction.plddt,
+        "pTM": np.array(prediction.ptm),
+        "ipTM": np.array(0.0 if prediction.iptm is None else prediction.iptm),
+        "PAE": np.zeros(0) if prediction.pae is None else prediction.pae,
+    }
+    bad = [name for name, array in values.items() if not np.isfinite(array).all()]
+    return f"the output is not finite: {', '.join(bad)}" if bad else None
+
+
+def _wrongly_perfect(prediction: Writable, broken: bool) -> str | None:
+    ptm, mean = prediction.ptm, prediction.mean_plddt
+    if ptm >= PERFECT_PTM and broken:
+        return f"pTM {ptm:.3f} of a structure that cannot be true (mean pLDDT {mean:.1f})"
+    if ptm >= PERFECT_PTM and mean < MIN_PLDDT_OF_PERFECT_PTM:
+        return f"pTM {ptm:.3f} with a mean pLDDT of {mean:.1f}: one of them is wrong"
+    return None
 
 
 def geometry_problems(ca: np.ndarray, exists: np.ndarray, chains: Sequence[str], names: Sequence[str]) -> list[str]:

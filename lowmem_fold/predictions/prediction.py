@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,26 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..sequences.ids import check_id
 from ..sequences.records import chain_label
-from ..sequences.residues import ATOM_ORDER, NUM_ATOMS
+from ..sequences.residues import NUM_ATOMS
 from ..system.terminal import printable
-from .plausibility import geometry_problems
+from .plausibility import prediction_problems
+from .prediction_files import save_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "MIN_PLDDT_OF_PERFECT_PTM", "PERFECT_PTM", "Prediction"]
-
-#: Names of the structure formats that ``Prediction.save`` writes.
-FORMATS = ("pdb", "cif", "both")
-
-#: A pTM of this or more is wrong with a mean pLDDT below the other, or where the chains cannot be true: broken folds of
-#: long chains were reported with pTM 0.999, one with a mean pLDDT of 29, one with 88 (facebookresearch/esm, issues 560
-#: and 641).
-PERFECT_PTM = 0.99
-MIN_PLDDT_OF_PERFECT_PTM = 70.0
+__all__ = ["Prediction"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -179,29 +167,7 @@ class Prediction:
         clashes, and a radius of gyration that no chain of its length has (`plausibility`); a pTM of ``PERFECT_PTM`` or
         more with one of these, or with a mean pLDDT below ``MIN_PLDDT_OF_PERFECT_PTM``. Each is one line.
         """
-        ca = ATOM_ORDER["CA"]
-        geometry = geometry_problems(self.positions[:, ca], self.atom_mask[:, ca], self.chains, self.chain_ids)
-        found = [self._not_finite(), self._wrongly_perfect(bool(geometry)), *geometry]
-        return tuple(reason for reason in found if reason)
-
-    def _not_finite(self) -> str | None:
-        values = {
-            "coordinates": self.positions[self.atom_mask],
-            "pLDDT": self.plddt,
-            "pTM": np.array(self.ptm),
-            "ipTM": np.array(0.0 if self.iptm is None else self.iptm),
-            "PAE": np.zeros(0) if self.pae is None else self.pae,
-        }
-        bad = [name for name, array in values.items() if not np.isfinite(array).all()]
-        return f"the output is not finite: {', '.join(bad)}" if bad else None
-
-    def _wrongly_perfect(self, broken: bool) -> str | None:
-        perfect, unsure = self.ptm >= PERFECT_PTM, self.mean_plddt < MIN_PLDDT_OF_PERFECT_PTM
-        if perfect and broken:
-            return f"pTM {self.ptm:.3f} of a structure that cannot be true (mean pLDDT {self.mean_plddt:.1f})"
-        if perfect and unsure:
-            return f"pTM {self.ptm:.3f} with a mean pLDDT of {self.mean_plddt:.1f}: one of them is wrong"
-        return None
+        return prediction_problems(self)
 
     def to_pdb(self) -> str:
         """The structure as PDB text, pLDDT in the B-factor.
@@ -325,54 +291,7 @@ class Prediction:
         LowmemFoldError
             If coordinates or pLDDT are not finite. Nothing is written.
         """
-        from ..system.files import write_text_atomic
-        from .pae import pae_json
-
-        if format not in FORMATS:
-            raise InputError(f"unknown format {format!r}: use one of {', '.join(FORMATS)}.")
-        check_id(self.id)
-        texts: dict[str, str] = {}
-        if format in ("pdb", "both"):
-            texts["pdb"] = self.to_pdb()
-        if format in ("cif", "both"):
-            texts["cif"] = self.to_cif()
-        if save_pae:
-            texts["pae.json"] = pae_json(self)
-        texts["scores.json"] = json.dumps(self.scores(), indent=1, allow_nan=False) + "\n"
-        folder = _made(Path(folder))
-        paths = {folder / f"{self.id}.{suffix}": text for suffix, text in texts.items()}
-        if not overwrite:
-            self._refuse_replacing(paths, folder / f"{self.id}.scores.json")
-        return [write_text_atomic(path, text) for path, text in paths.items()]
-
-    def _refuse_replacing(self, paths: Iterable[Path], scores: Path) -> None:
-        """Refuse to write in place of what is there, unless its scores say that it is of the same sequence."""
-        there = [path for path in paths if path.exists()]
-        sequence = _sequence_of(scores)
-        if there and sequence != self.sequence:
-            whose = "an unknown sequence" if sequence is None else f"another sequence ({sequence:.20}...)"
-            raise InputError(
-                f"{there[0]} exists already, of {whose}. Give this one another id (fold(sequence, id=...)) or "
-                "another folder, or save with overwrite=True."
-            )
-
-
-def _sequence_of(scores: Path) -> str | None:
-    """The sequence that a file of scores names, None if it cannot be read."""
-    try:
-        read = json.loads(scores.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    sequence = read.get("sequence") if isinstance(read, dict) else None
-    return sequence if isinstance(sequence, str) else None
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder ({error.strerror}). Choose another one.") from None
-    return folder
+        return save_files(self, self.scores(), Path(folder), format, save_pae, overwrite)
 
 
 def _plain(value: Any) -> Any:

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import logging
-import platform
-import time
-import traceback
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -17,26 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DeviceFailedError, LowmemFoldError, OutputLostError
 from ..memory.budget import parse_memory
-from ..memory.exhaustion import capacity_text, check_device, is_out_of_memory, others_text, release_memory
+from ..memory.exhaustion import capacity_text
 from ..memory.limit import enforced
-from ..memory.meters import peak_meter
 from ..system.log import logging_to
-from ..system.settings import differing_settings
-from ..system.versions import environment_versions
-from .batches import WINDOW_TOKENS, next_window, plan_batches
-from .budget import smallest_budget_text
-from .checks import check_output, check_unlocked
-from .classes import sort_by_placement
-from .ladder import Folds, Ladder, NoRoomError, Rung
-from .options import RunOptions, known_settings, result_settings
+from .batch_fold import BatchFold
+from .checks import unfinished
+from .ladder import Ladder
+from .options import RunOptions, result_settings
+from .order import planned_windows
 from .output import LOG, STEM, OutputFolder
 from .progress import SilentProgress
+from .run_config import run_config
 from .stem_cache import StemCache
 from .stem_phase import Stem, StemPhase
 from .stopping import StopSignals
+from .summary import RunSummary
 from .table import FAILED, OK, SUSPECT
 
 if TYPE_CHECKING:
+    from ..folder import Folder
     from ..predictions.prediction import Prediction
     from ..sequences.records import Record
 
@@ -45,50 +39,12 @@ __all__ = ["RunSummary", "fold_records"]
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class RunSummary:
-    """Ids of the records of a run, by what became of them.
-
-    Attributes
-    ----------
-    folded : list of str
-        Written in this run, those of ``suspect`` included.
-    suspect : list of str
-        Written, with a reason for which the result cannot be true.
-    failed : list of str
-        Not folded; the reason is in ``scores.jsonl``, the traceback in the log.
-    skipped : list of str
-        Finished before.
-    lowered : list of str
-        Written, but folded in a lower precision than asked for, as ``RunOptions.allow_precision`` let them be.
-    incomplete : list of str
-        Written as mmCIF only, as their coordinates leave the columns of a PDB file.
-    damaged : list of str
-        Finished before, but folded again: a file was not any more what had been written, or their scores could not be
-        read.
-    absent : list of str
-        In the folder, and not in the input.
-    other_files : list of str
-        Names of files of these records that come from an earlier fold, in a format that was not asked for now.
-    """
-
-    folded: list[str] = field(default_factory=list)
-    suspect: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    lowered: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
-    other_files: list[str] = field(default_factory=list)
-
-
 def fold_records(
     records: Sequence[Record],
     out: str | Path,
     options: RunOptions | None = None,
     *,
-    load: Callable[..., Folds] | None = None,
+    load: Callable[..., Folder] | None = None,
     progress: SilentProgress | None = None,
     stops: StopSignals | None = None,
 ) -> RunSummary:
@@ -131,11 +87,7 @@ def fold_records(
     """
     options = options or RunOptions()
     output = OutputFolder(out)
-    check_output(output, records, options, known_settings(options))
-    check_unlocked(output)
-    if options.stem_cache is not None:
-        StemCache(Path(options.stem_cache), {}).check()
-    todo = _likely_unfinished(output, records, options)
+    todo = unfinished(output, records, options)
     if not todo:
         with output.opened():
             output.repair_table([record.id for record in records])
@@ -148,11 +100,11 @@ def fold_records(
         ladder = Ladder(load or _default_load(), options, min(record.num_tokens for record in todo))
         model = ladder.model().describe()
         settings = result_settings(options, model)
-        check_output(output, records, options, settings)
-        with output.opened(), logging_to(output.path / LOG):
-            check_output(output, records, options, settings)  # another run may have ended here since
-            run = _Run(ladder, model, output, options, progress, stops or StopSignals())
-            return run.fold(records, _config(settings, options, model))
+        with output.opened():
+            todo = unfinished(output, records, options, settings)  # another run may have ended here since
+            with logging_to(output.path / LOG):
+                run = _Run(ladder, model, output, options, progress, stops or StopSignals())
+                return run.fold(records, todo, run_config(settings, options, model))
 
 
 class _Run:
@@ -177,11 +129,10 @@ class _Run:
             Path(options.stem_cache or output.path / STEM), model, shared=options.stem_cache is not None
         )
         self._stem = StemPhase(ladder, self._cache, self._device, progress, stops)
+        self._batches = BatchFold(ladder, options, self._device, progress)
         self._summary = RunSummary()
 
-    def fold(self, records: Sequence[Record], config: Mapping[str, Any]) -> RunSummary:
-        settings = config["settings"]
-        todo = self._output.unfinished(records, self._options, settings)
+    def fold(self, records: Sequence[Record], todo: Sequence[Record], config: Mapping[str, Any]) -> RunSummary:
         order = [record.id for record in records]
         self._summary.skipped = sorted(set(order) - {record.id for record in todo})
         self._summary.damaged = self._output.damaged
@@ -189,14 +140,18 @@ class _Run:
             self._output.begin(config, order)
         if self._output.damaged:
             _log.warning("damaged, and folded again: %s", ", ".join(self._output.damaged))
-        _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), dict(settings))
+        _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), config["settings"])
         self._progress.start(todo, self._options.num_recycles + 1)
         _log.info("memory: %s", capacity_text(self._device))
-        planned = plan_batches(todo, self._options.max_tokens_per_batch)
-        batches = deque(sort_by_placement(planned, self._ladder.model().planned_placement))
+        windows = planned_windows(
+            todo,
+            self._options.max_tokens_per_batch,
+            self._ladder.model().planned_placement,
+            lambda: self._two_phases,
+        )
         try:
-            while batches:
-                self._fold_window(next_window(batches, WINDOW_TOKENS if self._two_phases else 0))
+            for window in windows:
+                self._fold_window(window)
             with self._stops.held():
                 self._output.arrange_table(order)
             self._output.check_all_there(self._summary.folded)
@@ -225,75 +180,19 @@ class _Run:
 
     def _fold_batch(self, batch: Sequence[Record], stems: Mapping[str, Stem]) -> None:
         self._progress.working_on(batch)
-        predictions, notes = self._attempt(batch, stems)
+        predictions, notes = self._batches.fold(batch, stems)
         self._stops.check()
         if predictions is not None:
             with self._stops.held():  # a stop waits for the whole batch: all of it is computed
                 for record, prediction in zip(batch, predictions, strict=True):
-                    self._save(record, prediction, _with_stem(notes, stems.get(record.id)))
+                    whole = stems[record.id].added_to(notes) if record.id in stems else notes
+                    self._save(record, prediction, whole)
         elif len(batch) > 1:
             _log.warning("the batch of %d is folded one by one", len(batch))
             for record in batch:
                 self._fold_batch([record], stems)
         else:
             self._save_failure(batch[0], notes)
-
-    def _attempt(
-        self, batch: Sequence[Record], stems: Mapping[str, Stem]
-    ) -> tuple[list[Prediction] | None, dict[str, Any]]:
-        """Predictions, or None; and what is noted of them. The error is let go of: it holds the tensors."""
-        start = time.perf_counter()
-        try:
-            if len(batch) == 1:
-                ladder = self._ladder.fold(batch[0], lambda model, rung: self._predict(model, rung, batch, stems))
-            else:
-                predicted = self._predict(self._ladder.model(), self._ladder.top, batch, stems)
-                self._ladder.placed()
-                ladder = predicted, {**self._ladder.top.notes, "attempts": 1}
-        except Exception as error:
-            _log.error("%s failed\n%s", ", ".join(record.id for record in batch), traceback.format_exc().rstrip())
-            check_device(self._device)
-            failure = self._failure(batch, error)
-        else:
-            (predictions, measured), notes = ladder
-            return predictions, {**notes, **measured, "device": self._device}
-        release_memory()
-        return None, {**failure, "seconds": round(time.perf_counter() - start, 3), "device": self._device}
-
-    def _predict(
-        self, model: Folds, rung: Rung, batch: Sequence[Record], stems: Mapping[str, Stem]
-    ) -> tuple[list[Prediction], dict[str, Any]]:
-        """Predictions, and what was measured."""
-        keywords = {
-            **self._options.fold_keywords,
-            "chunk_size": rung.chunk_size,
-            "progress": self._progress.advanced,
-        }
-        # A stem in the precision asked for is no part of a fold in a lower one.
-        states = [stems[record.id].state for record in batch if record.id in stems and rung.precision is None]
-        whole = len(states) == len(batch)
-        start = time.perf_counter()
-        with peak_meter(self._device) as meter:
-            if len(batch) == 1:
-                predictions = [model.fold(batch[0], states=states[0] if whole else None, **keywords)]
-            else:
-                predictions = model.fold_batch(batch, states=states if whole else None, **keywords)
-        if len(predictions) != len(batch):
-            raise RuntimeError(f"{len(batch)} records were folded together, and {len(predictions)} results came back")
-        return predictions, {
-            "seconds": round((time.perf_counter() - start) / len(batch), 3),
-            "batch_records": len(batch),
-            "peak_bytes": meter.peak_bytes,
-            "peak_meter": meter.name,
-        }
-
-    def _failure(self, batch: Sequence[Record], error: Exception) -> dict[str, Any]:
-        if not isinstance(error, NoRoomError):
-            return {"reason": _reason(error), "error_type": type(error).__name__}
-        tried = f"{error.attempts} attempts, the last: {error.rung}"
-        budget = smallest_budget_text(batch[0], self._options)
-        reason = f"out of memory ({tried}){budget}{others_text(self._device)}: {error}"
-        return {"reason": reason, "error_type": error.error_type, "attempts": error.attempts}
 
     def _save(self, record: Record, prediction: Prediction, notes: Mapping[str, Any]) -> None:
         problems = prediction.problems()
@@ -308,22 +207,15 @@ class _Run:
             return
         if self._options.stem_cache is None:
             self._cache.drop(record)
-        self._summary.folded.append(record.id)
-        if "precision" in notes:
-            self._summary.lowered.append(record.id)
-        if problems:
-            self._summary.suspect.append(record.id)
-        if line.get("left_out"):
-            self._summary.incomplete.append(record.id)
         self._tell(record, line)
 
     def _save_failure(self, record: Record, notes: Mapping[str, Any]) -> None:
         with self._stops.held():
             line = self._output.save_failure(record, {**_about(record), "status": FAILED, **notes})
-        self._summary.failed.append(record.id)
         self._tell(record, line)
 
     def _tell(self, record: Record, line: Mapping[str, Any]) -> None:
+        self._summary.add(line)
         _log.info("%s: %s, %d residues, %.1f s", record.id, line["status"], record.length, line["seconds"])
         self._progress.finished(record, line)
 
@@ -332,25 +224,6 @@ def _with_others(summary: RunSummary, output: OutputFolder, records: Sequence[Re
     """The summary, with what the folder holds that is not of these records as they were asked for."""
     summary.absent, summary.other_files = output.absent(records), output.other_files(records)
     return summary
-
-
-def _with_stem(notes: Mapping[str, Any], stem: Stem | None) -> dict[str, Any]:
-    """Notes of a record whose stem has run before, with its part."""
-    if stem is None:
-        return dict(notes)
-    peaks = [peak for peak in (notes["peak_bytes"], stem.peak_bytes) if peak is not None]
-    return {**notes, "seconds": round(notes["seconds"] + stem.seconds, 3), "peak_bytes": max(peaks, default=None)}
-
-
-def _likely_unfinished(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> Sequence[Record]:
-    """What is left to fold, as far as that can be known without the model: all of it where it cannot."""
-    config = output.read_config(adopt=options.adopt) if output.path.is_dir() else None
-    if config is None or options.overwrite:
-        return records
-    stored, known = config["settings"], known_settings(options)
-    if stored.get("model") != options.model or differing_settings(stored, known):
-        return records
-    return output.unfinished(records, options, stored)
 
 
 def _budget(options: RunOptions) -> AbstractContextManager[None]:
@@ -362,43 +235,10 @@ def _budget(options: RunOptions) -> AbstractContextManager[None]:
     return enforced(find_device(options.device), parse_memory(options.memory))
 
 
-def _default_load() -> Callable[..., Folds]:
+def _default_load() -> Callable[..., Folder]:
     from ..loading import load
 
     return load
-
-
-def _config(settings: Mapping[str, Any], options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``config.json`` says: by ``settings`` alone it is judged whether a later run may go on."""
-    return {
-        "settings": dict(settings),
-        "options": {
-            "device": options.device,
-            "memory": options.memory,
-            "host_memory": options.host_memory,
-            "placement": options.placement,
-            "allow_precision": list(options.allow_precision),
-            "stem_cache": options.stem_cache,
-            "chunk_size": options.chunk_size,
-            "max_tokens_per_batch": options.max_tokens_per_batch,
-            "format": options.format,
-            "save_pae": options.save_pae,
-            "allow_nucleotide_letters": options.allow_nucleotide_letters,
-        },
-        "model": dict(model),
-        "device_name": _device_name(str(model.get("device", "cpu"))),
-        "versions": environment_versions(),
-        "platform": platform.platform(),
-        "started": _now(),
-    }
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        import torch
-
-        return str(torch.cuda.get_device_name(device))
-    return platform.processor() or platform.machine()
 
 
 def _about(record: Record) -> dict[str, Any]:
@@ -406,16 +246,5 @@ def _about(record: Record) -> dict[str, Any]:
         "header": record.header,
         "num_tokens": record.num_tokens,
         "warnings": list(record.warnings),
-        "finished": _now(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _reason(error: Exception) -> str:
-    first = (str(error).strip() or "no message").split("\n")[0]
-    if is_out_of_memory(error):
-        return f"out of memory: {first}"
-    return first if isinstance(error, LowmemFoldError) else f"{type(error).__name__}: {first}"

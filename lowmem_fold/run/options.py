@@ -14,6 +14,7 @@ from ..families.interface import FoldingFamily
 from ..families.registry import DEFAULT_MODEL, families, family_of, published_family
 from ..planning.options import check_placing
 from ..precision import Precision, parse_precision, plain_words
+from ..predictions.prediction_files import FORMATS
 from ..system.devices import device_word
 from ..system.versions import package_version
 
@@ -23,9 +24,6 @@ __all__ = [
     "known_settings",
     "result_settings",
 ]
-
-#: Value of ``--format`` and the endings of the structure files it asks for.
-FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,11 @@ class Stem:
     seconds: float = 0.0
     peak_bytes: int | None = None
 
+    def added_to(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the notes of the record's fold with the stem's part."""
+        peaks = [peak for peak in (notes["peak_bytes"], self.peak_bytes) if peak is not None]
+        return {**notes, "seconds": round(notes["seconds"] + self.seconds, 3), "peak_bytes": max(peaks, default=None)}
+
 
 class StemPhase:
     """Runs the stem, each of whose layers then arrives once for all records of a window."""

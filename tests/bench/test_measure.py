@@ -15,6 +15,7 @@ import torch
 
 import lowmem_fold as lf
 from lowmem_fold.bench import measure as module
+from lowmem_fold.bench import measured_fold
 from lowmem_fold.bench.accuracy import against_experiment, compare
 from lowmem_fold.bench.chains import chain_of
 from lowmem_fold.bench.clock import PhaseClock
@@ -182,7 +183,7 @@ def test_what_goes_wrong_is_a_record(
         def fails(*_, **__):
             raise error
 
-        monkeypatch.setattr(module._OurFold, "__call__", fails)
+        monkeypatch.setattr(measured_fold.OurFold, "__call__", fails)
     found = measure(replace(first, **change))
     assert found.status == status and reason in (found.reason or "")
     assert "in two" not in (found.reason or "")

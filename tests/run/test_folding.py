@@ -20,7 +20,7 @@ import pytest
 
 from lowmem_fold.errors import DeviceFailedError, InputError, ModelError
 from lowmem_fold.memory.exhaustion import is_out_of_memory
-from lowmem_fold.run import folding
+from lowmem_fold.run import batch_fold
 from lowmem_fold.run.csv_table import csv_text
 from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
@@ -53,7 +53,7 @@ def names(out: Path) -> set[str]:
 @pytest.fixture(autouse=True)
 def no_planner(monkeypatch):
     """The planner takes seconds, and knows nothing of a fake model."""
-    monkeypatch.setattr("lowmem_fold.run.folding.smallest_budget_text", lambda record, options: "")
+    monkeypatch.setattr("lowmem_fold.run.failure.smallest_budget_text", lambda record, options: "")
 
 
 # What is written
@@ -684,7 +684,7 @@ def test_run_ends_where_the_device_no_longer_answers(tmp_path, monkeypatch):
             failing.append(record)
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(folding, "check_device", check)
+    monkeypatch.setattr(batch_fold, "check_device", check)
     with pytest.raises(DeviceFailedError, match="no longer works"):
         fold_records(make_records(4, 5, 6), tmp_path, load=FakeFolder(before=before).load)
     assert list(by_id(tmp_path)) == ["r0"]

@@ -24,7 +24,7 @@ from ..fake_run import FakeFolder, helix, make_records
 @pytest.fixture(autouse=True)
 def no_planner(monkeypatch):
     """The planner takes seconds, and knows nothing of a fake model."""
-    monkeypatch.setattr("lowmem_fold.run.folding.smallest_budget_text", lambda record, options: "")
+    monkeypatch.setattr("lowmem_fold.run.failure.smallest_budget_text", lambda record, options: "")
 
 
 def fold(records, out: Path, options: RunOptions | None = None, **model):

@@ -9,7 +9,7 @@ from lowmem_fold import residency
 from lowmem_fold.memory.budget import parse_memory
 from lowmem_fold.planning.options import PLACEMENTS
 from lowmem_fold.planning.plan import Planner
-from lowmem_fold.run.budget import smallest_budget_text
+from lowmem_fold.run.failure import smallest_budget_text
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.sequences.fasta import parse_sequence
 
