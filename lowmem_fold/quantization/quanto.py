@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 import torch
@@ -17,11 +20,26 @@ PACKAGE = "optimum-quanto"
 
 def backend() -> ModuleType:
     """The package; raises `ImportError` where it is not installed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what optimum-quanto and its imports deprecate
+    with _silencing_imports():
         import optimum.quanto
 
     return optimum.quanto
+
+
+@contextmanager
+def _silencing_imports() -> Iterator[None]:
+    """Silence what the user can do nothing about."""
+    # Of torch's compiler of extensions, which optimum-quanto imports and nothing here runs. It warns where torch's CUDA
+    # build meets CUDA's compiler but no GPU.
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what optimum-quanto and its imports deprecate
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def quantize(weight: Tensor, format: str) -> dict[str, Tensor]:
