@@ -52,7 +52,7 @@ STABLE_FOLDS = 3
 SPREAD = 0.05
 STEADY_SECONDS = 60.0
 WARM_UP_SECONDS = 60.0
-"""Where one fold is asked for and takes longer, it is the one that counts: what is slow at first takes a second or two."""
+"""Where one fold is asked for and takes longer, it is the one that counts: starting takes a second or two."""
 LEDGER_SECONDS = 5.0
 """A fold that takes less is repeated under the ledger."""
 
