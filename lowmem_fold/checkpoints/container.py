@@ -13,15 +13,7 @@ from .architecture import Architecture
 from .checkpoint import Checkpoint
 from .weight_files import WeightFiles
 
-__all__ = [
-    "container_of",
-    "empty_model",
-    "is_under",
-    "linear_names",
-    "linears",
-    "quiet_transformers",
-    "replace_module",
-]
+__all__ = ["container_of", "empty_model", "is_under", "linear_names", "linears", "quiet_transformers", "replace_module"]
 
 
 def container_of(architecture: Architecture) -> Any:

@@ -59,11 +59,8 @@ class BatchFold:
         self, model: Folder, rung: Rung, batch: Sequence[Record], stems: Mapping[str, Stem]
     ) -> tuple[list[Prediction], dict[str, Any]]:
         """Predictions, and what was measured."""
-        keywords = {
-            **self._options.fold_keywords,
-            "chunk_size": rung.chunk_size,
-            "progress": self._progress.advanced,
-        }
+        own = {"chunk_size": rung.chunk_size, "progress": self._progress.advanced}
+        keywords = {**self._options.fold_keywords, **own}
         # A stem in the precision asked for is no part of a fold in a lower one.
         states = [stems[record.id].state for record in batch if record.id in stems and rung.precision is None]
         whole = len(states) == len(batch)

@@ -19,6 +19,7 @@ from ..system.settings import differing_settings, settings_id
 from .options import RunOptions, known_settings
 from .output import CSV, TABLE, OutputFolder
 from .result_files import StoredResult
+from .run_config import CONFIG, read_config
 from .stem_cache import StemCache
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _checked_config(
     """What ``config.json`` says, if there is one, and results that are there agree with it and the settings."""
     if not output.path.is_dir():
         return None
-    config = output.read_config(adopt=options.adopt)
+    config = read_config(output.path / CONFIG, options.adopt, output.is_of_a_run)
     if config is None and not output.is_of_a_run():
         _refuse_foreign_files(output, records, options)
         return None

@@ -119,11 +119,8 @@ class _Run:
         progress: SilentProgress,
         stops: StopSignals,
     ) -> None:
-        self._ladder = ladder
-        self._output = output
-        self._options = options
-        self._progress = progress
-        self._stops = stops
+        self._ladder, self._output, self._options = ladder, output, options
+        self._progress, self._stops = progress, stops
         self._device = str(model.get("device", "cpu"))
         self._cache = StemCache(
             Path(options.stem_cache or output.path / STEM), model, shared=options.stem_cache is not None
@@ -143,12 +140,8 @@ class _Run:
         _log.info("start: %d records, %d to fold, settings %s", len(records), len(todo), config["settings"])
         self._progress.start(todo, self._options.num_recycles + 1)
         _log.info("memory: %s", capacity_text(self._device))
-        windows = planned_windows(
-            todo,
-            self._options.max_tokens_per_batch,
-            self._ladder.model().planned_placement,
-            lambda: self._two_phases,
-        )
+        most = self._options.max_tokens_per_batch
+        windows = planned_windows(todo, most, self._ladder.model().planned_placement, lambda: self._two_phases)
         try:
             for window in windows:
                 self._fold_window(window)

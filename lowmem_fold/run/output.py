@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputLostError
-from ..predictions.pdb import PDBLimitError
-from ..predictions.prediction_files import file_texts
 from ..system.files import refuse_link, write_bytes_atomic, write_text_atomic
 from ..system.lock import LOCK, FolderLock
 from ..system.settings import settings_id
 from .csv_table import csv_text, is_ours
 from .options import RunOptions
-from .result_files import SCORES, FileSums, StoredResult, structure_endings
-from .run_config import CONFIG, config_text, read_config
+from .result_files import SCORES, FileSums, StoredResult, file_contents, structure_endings
+from .run_config import CONFIG, config_text
 from .table import INCOMPLETE, OK, ScoreTable, read_lines
 
 if TYPE_CHECKING:
@@ -73,10 +71,6 @@ class OutputFolder:
             refuse_link(self.path / name)
         for name in (PARTIAL, STEM):
             refuse_link(self.path / name, folder=True)
-
-    def read_config(self, *, adopt: bool = False) -> dict[str, Any] | None:
-        """Return what ``config.json`` says, None if there is none, as `run_config.read_config` has it."""
-        return read_config(self.path / CONFIG, adopt, self.is_of_a_run)
 
     def read_results(self) -> dict[str, StoredResult]:
         """The finished records of the folder by id, those of other settings and other formats included.
@@ -202,7 +196,7 @@ class OutputFolder:
             If it cannot be written.
         """
         id = prediction.id
-        data, reason = _files(prediction, options)
+        data, reason = file_contents(prediction, options)
         scores = {
             **prediction.scores(),
             **notes,
@@ -318,18 +312,6 @@ class OutputFolder:
             return True
         self.damaged.append(result.id)
         return False
-
-
-def _files(prediction: Prediction, options: RunOptions) -> tuple[dict[str, bytes], str | None]:
-    """What goes into the files of a prediction, by ending; and why it has no PDB where one was asked for: a mmCIF then
-    stands in for it, so that nothing of a finished fold is lost."""
-    reason = None
-    try:
-        texts = file_texts(prediction, structure_endings(options), options.save_pae)
-    except PDBLimitError as error:
-        reason = f"mmCIF alone, no PDB: {error.limit}"
-        texts = file_texts(prediction, structure_endings(options, ["pdb"]), options.save_pae)
-    return {ending: text.encode() for ending, text in texts.items()}, reason
 
 
 def _incomplete(notes: Mapping[str, Any], reason: str) -> dict[str, Any]:

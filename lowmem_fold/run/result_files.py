@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..predictions.pdb import PDBLimitError
+from ..predictions.prediction_files import file_texts
 from .options import FORMATS, RunOptions
 from .table import summary_line
 
 if TYPE_CHECKING:
+    from ..predictions.prediction import Prediction
     from ..sequences.records import Record
 
-__all__ = ["SCORES", "FileSums", "StoredResult", "structure_endings"]
+__all__ = ["SCORES", "FileSums", "StoredResult", "file_contents", "structure_endings"]
 
 #: Ending of the file that is written last: a record is finished where it stands.
 SCORES = ".scores.json"
@@ -30,6 +33,18 @@ def structure_endings(options: RunOptions, left_out: Collection[str] | None = No
     if isinstance(left_out, (list, tuple)) and "pdb" in left_out:
         return tuple(dict.fromkeys(".cif" if ending == ".pdb" else ending for ending in endings))
     return endings
+
+
+def file_contents(prediction: Prediction, options: RunOptions) -> tuple[dict[str, bytes], str | None]:
+    """Return what goes into the files of a prediction, by ending; and why it has no PDB where one was asked for: mmCIF
+    then stands in for it, so that nothing of a finished fold is lost."""
+    reason = None
+    try:
+        texts = file_texts(prediction, structure_endings(options), options.save_pae)
+    except PDBLimitError as error:
+        reason = f"mmCIF alone, no PDB: {error.limit}"
+        texts = file_texts(prediction, structure_endings(options, ["pdb"]), options.save_pae)
+    return {ending: text.encode() for ending, text in texts.items()}, reason
 
 
 @dataclass(frozen=True)
