@@ -16,7 +16,7 @@ help:
 	@echo "make test       run the tests (those that need a GPU or the published weights say so and are skipped)"
 	@echo "make test-more  what takes longer: notebooks, the command for cards without a card, larger sizes"
 	@echo "make soak       minutes to hours; what becomes of each is kept in benchmarks/results/soak.jsonl"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy, and the layers that imports keep to"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make clean      remove .venv, out and the caches"
 
@@ -54,6 +54,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

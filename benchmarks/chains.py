@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lowmem_fold.bench.chains import CHAINS
-from lowmem_fold.bench.structures import Structure, read_backbones, read_pdb, write_structures
+from lowmem_fold.predictions.structures import Structure, read_backbones, read_pdb, write_structures
 
 DATA = Path(__file__).parent / "data"
 FULL_ATOM = ("3a4rA", "2gu3A", "1h4aX")

@@ -18,11 +18,11 @@ import numpy as np
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
-from lowmem_fold.bench.structures import read_backbones, read_pdb_folder
 from lowmem_fold.demo import MODEL_FOLDER
 from lowmem_fold.demo.evaluate import evaluate, summary
 from lowmem_fold.metrics import lddt, tm_score
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.predictions.structures import read_backbones, read_pdb_folder
+from lowmem_fold.sequences.residues import ATOM_ORDER
 from plots import training
 
 from . import loading, precision

@@ -32,7 +32,7 @@ from lowmem_fold.backbones.families.esm2 import TOKENS
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
 from lowmem_fold.memory.meters import peak_meter
-from lowmem_fold.residues import RESIDUE_LETTERS
+from lowmem_fold.sequences.residues import RESIDUE_LETTERS
 
 LENGTHS = Path(__file__).parent / "data" / "embed_lengths.txt"
 RESULTS = Path(__file__).parent / "results" / "embed.jsonl"

@@ -24,19 +24,20 @@ import torch
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.fidelity import differences, ours, stock
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
-from lowmem_fold.bench.peaks import FakeESMFold, pair_tensor_bytes
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.bench.records import Measurement, append_measurement
 from lowmem_fold.esmfold import engine
 from lowmem_fold.esmfold.engine import FoldInput
-from lowmem_fold.esmfold.storage import PairStorage
+from lowmem_fold.esmfold.peaks import FakeESMFold, pair_tensor_bytes
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.esmfold.structure import predict_structure
-from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import initial_pair_state, run_block
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.exhaustion import is_out_of_memory
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.memory.meters import peak_meter
+from lowmem_fold.pair.storage import PairStorage
+from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.quantization.formats import DTYPES
 
 RESULTS = Path(__file__).parent / "results" / "engine.jsonl"

@@ -1,7 +1,7 @@
 """Live-byte peaks of the engine, which may not grow: `python -m benchmarks.live_bytes` writes what its test holds.
 
 ESMFold v1's dimensions, three passes after the first, blocks of a CPU, in every preset and with each pair-state option;
-bytes above the weights, by the real code on tensors without bytes (`lowmem_fold.planning.activations`). They are exact:
+bytes above the weights, by the real code on tensors without bytes (`lowmem_fold.esmfold.skeleton`). They are exact:
 no run differs from another, and torch 2.6 and 2.13 (transformers 5.8 and 5.23) agree to the byte. The file names the
 versions that were seen to agree; with another one the command adds its name, or writes the figures anew.
 """
@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from lowmem_fold.bench.models import esmfold_v1_config
-from lowmem_fold.esmfold.tiles import Tiling
-from lowmem_fold.planning.activations import Skeleton
+from lowmem_fold.esmfold.published import esmfold_v1_config
+from lowmem_fold.esmfold.skeleton import Skeleton
+from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.precision import PRESETS, parse_precision
 
 __all__ = ["COMMAND", "FIGURES", "LENGTHS", "PRECISIONS", "changes", "peaks", "torch_release"]
@@ -41,7 +40,7 @@ def _skeleton() -> Skeleton:
 def peaks(precision: str) -> Peaks:
     """Of stem, trunk and heads at each of LENGTHS."""
     resolved, tiling = parse_precision(precision).resolve(_CPU), Tiling.for_device(_CPU)
-    return {str(length): asdict(_skeleton().activations(length, resolved, tiling)) for length in LENGTHS}
+    return {str(length): _skeleton().activations(length, resolved, tiling) for length in LENGTHS}
 
 
 def torch_release() -> str:

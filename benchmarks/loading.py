@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
+from lowmem_fold.esmfold.modules import ESMFOLD
 from lowmem_fold.precision import PRESETS
 
 RESULTS = Path(__file__).parent / "results" / "loading.jsonl"
@@ -54,9 +55,9 @@ def measure(model: str, precision: str) -> Measurement:
     """Load in this process."""
     import torch
 
-    from lowmem_fold.checkpoint import find_checkpoint
+    from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+    from lowmem_fold.checkpoints.loader import load_model
     from lowmem_fold.folder import Folder
-    from lowmem_fold.loader import load_model
     from lowmem_fold.precision import parse_precision
     from lowmem_fold.quantization.registry import quantize
 
@@ -66,7 +67,7 @@ def measure(model: str, precision: str) -> Measurement:
     before = anonymous_bytes()
     start = time.perf_counter()
     with sampled_peak() as peak:
-        loaded = load_model(checkpoint, asked.resolve(cpu), cpu)
+        loaded = load_model(checkpoint, asked.resolve(cpu), cpu, ESMFOLD)
     seconds = time.perf_counter() - start
     about = Folder(loaded, checkpoint, asked).describe()
     samples = {

@@ -29,13 +29,12 @@ from lowmem_fold.bench.records import Measurement, append_measurement
 
 ROOT = Path(__file__).parent.parent
 MIRRORS = {
-    "esmfold": [
-        f"tests/esmfold/test_{name}.py" for name in ("fidelity", "storage", "triangle_multiplication", "heads", "tiles")
-    ],
+    "esmfold": ["tests/esmfold/test_fidelity.py", "tests/esmfold/test_heads.py"],
+    "pair": ["tests/esmfold/test_fidelity.py", "tests/pair"],
     "planning": ["tests/planning/test_plan.py", "tests/planning/test_calibration.py"],
     "quantization": ["tests/quantization"],
     "metrics": ["tests/test_metrics.py"],
-    "formats": ["tests/test_formats.py"],
+    "predictions": ["tests/predictions/test_files.py"],
 }
 """Packages of lowmem_fold that decide numbers, and the tests of modules without a file of their own."""
 LIMIT_SECONDS = 900

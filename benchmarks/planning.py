@@ -16,9 +16,11 @@ from typing import Any
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.families.registry import DEFAULT_MODEL
+from lowmem_fold.memory import reserve
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
-from lowmem_fold.planning import cards, plan, reserve
-from lowmem_fold.run.options import DEFAULT_MODEL
+from lowmem_fold.planning import cards, plan
 from plots import memory
 
 from .pages import filled
@@ -66,7 +68,7 @@ def peaks() -> Iterator[Measurement]:
             yield _peak("lowmem_fold", each.placement, length, each.peak_bytes, {"phase": each.phase})
         weights = next(each.weight_bytes for each in found if each.placement == "resident")
         for name, chunk_size in cards.STOCK.items():
-            yield _peak(STOCK, name, length, weights + round(cards.stock_bytes(chunk_size)(length)), {})
+            yield _peak(STOCK, name, length, weights + round(cards.stock_bytes(FAMILY, chunk_size)(length)), {})
 
 
 def _peak(code: str, placement: str, length: int, peak_bytes: int, resolved: dict[str, Any]) -> Measurement:
@@ -77,7 +79,8 @@ def _peak(code: str, placement: str, length: int, peak_bytes: int, resolved: dic
 def accuracy() -> Iterator[Measurement]:
     """Planned and allocated bytes of ESMFold v1 in its widths, with two layers and two blocks, on a CPU."""
     import lowmem_fold
-    from lowmem_fold.bench.models import esmfold_v1_config, random_model
+    from lowmem_fold.bench.models import random_model
+    from lowmem_fold.esmfold.published import esmfold_v1_config
     from lowmem_fold.memory.allocator import allocator_peak_bytes
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
 """What real chains have of that by which predictions are judged: `python -m benchmarks.plausibility FILE`.
 
 FILE holds backbones of experiments, which `python -m lowmem_fold.demo.prepare` writes. The chains of `data/ts50` are
-measured beside them, by `lowmem_fold.plausibility`. Each source gives a record in `results/plausibility.jsonl`: a
-sample for each chain, with the distance of the nearest two CA atoms that are not neighbours'. It ends with 1 where a
-chain is found that could not be true.
+measured beside them, by `lowmem_fold.predictions.plausibility`. Each source gives a record in
+`results/plausibility.jsonl`: a sample for each chain, with the distance of the nearest two CA atoms that are not
+neighbours'. It ends with 1 where a chain is found that could not be true.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement
-from lowmem_fold.bench.structures import Structure, read_backbones, read_pdb_folder
-from lowmem_fold.plausibility import measure_chains
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.predictions.plausibility import measure_chains
+from lowmem_fold.predictions.structures import Structure, read_backbones, read_pdb_folder
+from lowmem_fold.sequences.residues import ATOM_ORDER
 
 __all__ = ["RESULTS", "main", "measure"]
 

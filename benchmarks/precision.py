@@ -18,8 +18,8 @@ from lowmem_fold import Folder, load
 from lowmem_fold.bench.accuracy import Outputs, against_experiment, compare, summary
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement
-from lowmem_fold.bench.structures import Structure, read_pdb_folder
 from lowmem_fold.precision import PRESETS, parse_precision
+from lowmem_fold.predictions.structures import Structure, read_pdb_folder
 from lowmem_fold.quantization.registry import unavailable
 
 DATA = Path(__file__).parent / "data" / "ts50"

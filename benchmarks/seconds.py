@@ -25,14 +25,18 @@ import torch
 from torch import nn
 
 from lowmem_fold.bench.environment import describe_environment
-from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.bench.records import Measurement, append_measurement
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import part_of
+from lowmem_fold.esmfold.probes import calls_of, filled_model
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
-from lowmem_fold.folder import Folder, load
+from lowmem_fold.folder import Folder
+from lowmem_fold.loading import load
+from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning.calibration import Calibration, calibrate
 from lowmem_fold.planning.seconds import Seconds, predict_seconds
-from lowmem_fold.planning.timing import calls_of, filled_model, seconds_of
+from lowmem_fold.planning.timing import seconds_of
 from lowmem_fold.precision import Precision, parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.quantization.stored import quantize_linear
@@ -58,6 +62,7 @@ class Case:
 
 def predict(config: Mapping[str, Any], length: int, precision: Precision, calibration: Calibration) -> Seconds:
     found = predict_seconds(
+        FAMILY,
         config,
         length,
         num_recycles=NUM_RECYCLES,
@@ -84,9 +89,9 @@ def v1_model(device: torch.device, precision: str) -> nn.Module:
     config.esmfold_config.fp16_esm = False
     model, policy = filled_model(config, device), parse_precision(precision).resolve(device)
     for name, module in list(model.named_modules()):
-        if isinstance(module, nn.Linear) and policy.of_linear(name).weights != "fp32":
+        part = policy.of_linear(name, part_of(name))
+        if isinstance(module, nn.Linear) and part.weights != "fp32":
             parent, _, last = name.rpartition(".")
-            part = policy.of_linear(name)
             setattr(model.get_submodule(parent), last, quantize_linear(module, part.weights, torch.float32))
     return model
 
@@ -123,7 +128,7 @@ def v1_case(model: nn.Module, precision: str, length: int, calibration: Calibrat
 
 def measurements(device: torch.device, lengths: tuple[int, ...] | None = None) -> Iterator[Measurement]:
     start = time.perf_counter()
-    calibration = calibrate(device)
+    calibration = calibrate(device, FAMILY)
     calibration_seconds = time.perf_counter() - start
     folder = load("demo", device=str(device))
     cases = [demo_case(folder, n, calibration) for n in lengths or DEMO_LENGTHS.get(device.type, DEMO_LENGTHS["cpu"])]

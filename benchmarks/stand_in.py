@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import EsmConfig, EsmForProteinFolding
 
-from lowmem_fold.bench.models import esmfold_v1_config
 from lowmem_fold.demo.export import write_tokenizer
+from lowmem_fold.esmfold.published import esmfold_v1_config
 
 
 def random_tensors(

@@ -12,8 +12,8 @@ from pathlib import Path
 from lowmem_fold import load
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement
-from lowmem_fold.formats import write_text_atomic
-from lowmem_fold.sequences import read_fasta
+from lowmem_fold.sequences.fasta import read_fasta
+from lowmem_fold.system.files import write_text_atomic
 
 from .demo import DATA, NUM_RECYCLES, record
 

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from .system.versions import package_version
 
 if TYPE_CHECKING:
     from .backbones.backbone import Backbone
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from .backbones.parity import compare_states, stock_states
     from .backbones.stores import read_embeddings
     from .errors import InputError, LowmemFoldError, ModelError
-    from .folder import Folder, load
+    from .folder import Folder
+    from .loading import load
     from .planning.plan import plan
-    from .prediction import Prediction
+    from .predictions.prediction import Prediction
     from .view.comparison import compare
 
 __all__ = [
@@ -40,10 +42,7 @@ __all__ = [
     "stock_states",
 ]
 
-try:
-    __version__ = version("lowmem-fold")
-except PackageNotFoundError:  # run from a checkout that was not installed
-    __version__ = "0+unknown"
+__version__ = package_version()
 
 _HOME = {
     "Backbone": ".backbones.backbone",
@@ -54,7 +53,7 @@ _HOME = {
     "Prediction": ".prediction",
     "compare": ".view.comparison",
     "compare_states": ".backbones.parity",
-    "load": ".folder",
+    "load": ".loading",
     "load_backbone": ".backbones.loading",
     "plan": ".planning.plan",
     "read_embeddings": ".backbones.stores",

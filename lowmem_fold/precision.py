@@ -29,12 +29,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .suggestions import did_you_mean
+from .system.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "part_of", "plain_words", "stem_alone"]
+__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "plain_words", "stem_alone"]
 
 PARTS = {
     "stem": "the ESM-2 language model",
@@ -54,7 +54,6 @@ _ALIASES = {
     "triangle-operand": "operand",
 }
 _DEFAULTS = {"pair": "fp32", "operand": None}
-_SEQUENCE_TRACK = ("seq_attention", "mlp_seq", "layernorm_1")
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,10 @@ class Precision:
         names = list(modules)
         return [glob for glob in (*self.include, *self.exclude) if not any(fnmatchcase(name, glob) for name in names)]
 
-    def of_linear(self, module: str, part: str | None = None) -> Part:
-        """The policy of a linear layer, by its name in the model. part: that which it belongs to; by default as
-        `part_of` has it of ESMFold."""
+    def of_linear(self, module: str, part: str) -> Part:
+        """The policy of a linear layer, by its name in the model and the part that it belongs to."""
         chosen = not self.include or _matches(module, self.include)
-        return self.part(part or part_of(module)) if chosen and not _matches(module, self.exclude) else Part()
+        return self.part(part) if chosen and not _matches(module, self.exclude) else Part()
 
     def __str__(self) -> str:
         """The name of the preset, or what differs from fp32, as `parse_precision` reads it."""
@@ -224,19 +222,6 @@ PRESETS: dict[str, Precision] = {
     "fp16": Precision(stem=Part("fp16")),
     **{name: _quantized(name) for name in ("bf16", "int8", "int4", "float8", "bnb-int8", "bnb-nf4")},
 }
-
-
-def part_of(module: str) -> str:
-    """The part of PARTS that a module of ESMFold, by its name, belongs to."""
-    if module.startswith("esm."):
-        return "stem"
-    if module.startswith("trunk.blocks."):
-        return "trunk" if any(f".{name}" in module for name in _SEQUENCE_TRACK) else "pair-modules"
-    if module.startswith(("esm_s_", "embedding", "trunk.recycle_s_norm")):
-        return "trunk"
-    if module.startswith(("trunk.recycle_", "trunk.pairwise_positional_embedding")):
-        return "pair-modules"
-    return "structure"
 
 
 def stem_alone(policy: Precision, elsewhere: Collection[str] = ()) -> Precision:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowmem_fold.bench.accuracy import Summary, summary
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.bench.style import Theme
+from lowmem_fold.system.style import Theme
 
 from .precisions import COLORS, WORDS
 from .style import write as write_picture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.bench.style import Theme, plain_numbers
+from lowmem_fold.system.style import Theme, plain_numbers
 
 from .style import write as write_picture
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.bench.style import Theme, plain_numbers
+from lowmem_fold.system.style import Theme, plain_numbers
 
 from .precisions import ARTICLE_MEMORY_GB, ARTICLE_NOTE, COLORS, WORDS, mark_article
 from .style import write as write_picture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lowmem_fold.bench.style import Theme
+    from lowmem_fold.system.style import Theme
 
 __all__ = ["ARTICLE_LENGTH", "ARTICLE_MEMORY_GB", "ARTICLE_NOTE", "ARTICLE_SECONDS", "COLORS", "WORDS", "mark_article"]
 

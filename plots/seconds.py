@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.seconds import fold_seconds
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.bench.style import Theme, plain_numbers
+from lowmem_fold.system.style import Theme, plain_numbers
 
 from .style import write as write_picture
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.bench.style import Theme
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.system.style import Theme
 from lowmem_fold.view.bands import LEGEND
 from lowmem_fold.view.comparison import compare
 from lowmem_fold.view.known import read_prediction

@@ -1,4 +1,4 @@
-"""A picture on disk: one for light pages and one for dark ones. What they look like: `lowmem_fold.bench.style`."""
+"""A picture on disk: one for light pages and one for dark ones. What they look like: `lowmem_fold.system.style`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lowmem_fold.bench.style import DARK, LIGHT, rendered
+from lowmem_fold.system.style import DARK, LIGHT, rendered
 
 __all__ = ["dark_path", "fingerprint", "save", "write"]
 

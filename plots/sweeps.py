@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lowmem_fold.bench.groups import Group, groups
 from lowmem_fold.bench.pictures import drawings
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.bench.style import Theme
+from lowmem_fold.system.style import Theme
 
 from .style import write as write_picture
 

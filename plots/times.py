@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lowmem_fold.bench.groups import groups
 from lowmem_fold.bench.records import Measurement, read_measurements
-from lowmem_fold.bench.style import Theme, plain_numbers
+from lowmem_fold.system.style import Theme, plain_numbers
 
 from .precisions import ARTICLE_NOTE, ARTICLE_SECONDS, COLORS, WORDS, mark_article
 from .style import write as write_picture

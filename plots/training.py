@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem_fold.bench.style import Theme
 from lowmem_fold.demo import MODEL_FOLDER
+from lowmem_fold.system.style import Theme
 
 from .style import write as write_picture
 

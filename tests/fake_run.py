@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.prediction import Prediction
-from lowmem_fold.residues import existing_atoms
-from lowmem_fold.sequences import Record, parse_sequence
+from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.sequences.fasta import parse_sequence
+from lowmem_fold.sequences.records import Record
+from lowmem_fold.sequences.residues import existing_atoms
 
 LETTERS = "ARNDCQEGHILKMFPSTWYV"
 
@@ -171,10 +172,10 @@ def _main(fasta: str, folder: str, seconds: str, most: str) -> None:
     stopped, is not over before that on a busy machine."""
     from itertools import count
 
-    from lowmem_fold.folding import fold_records
+    from lowmem_fold.run.folding import fold_records
     from lowmem_fold.run.progress import Progress
     from lowmem_fold.run.stopping import StopSignals
-    from lowmem_fold.sequences import read_fasta
+    from lowmem_fold.sequences.fasta import read_fasta
 
     numbers = count(1)
     slow = FakeFolder(before=lambda record: time.sleep(float(seconds) if next(numbers) <= int(most) else 600))

@@ -14,13 +14,15 @@ import torch
 from transformers.models.esm.openfold_utils import atom14_to_atom37, make_atom14_masks
 
 import lowmem_fold as lf
-from lowmem_fold import folder as folder_module
+from lowmem_fold import loading
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold import trunk as trunk_module
 from lowmem_fold.esmfold.engine import fold_batch
-from lowmem_fold.esmfold.storage import PairStorage
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.features import tokenize
 from lowmem_fold.folder import Folder
-from lowmem_fold.sequences import parse_sequence, tokenize
+from lowmem_fold.pair.storage import PairStorage
+from lowmem_fold.sequences.fasta import parse_sequence
 from tests.models import small_model
 
 CHAINS = ("MKTAYIAKQR", "GSHMLEWWPPY")
@@ -245,7 +247,7 @@ def test_pair_state_in_half_precision(model_folder: Path, monkeypatch: pytest.Mo
         seen.append(storage)
         return fold_batch(*arguments, storage=storage, **options)
 
-    monkeypatch.setattr("lowmem_fold.folder.fold_batch", noted)
+    monkeypatch.setattr("lowmem_fold.esmfold.fold.fold_batch", noted)
     full, half = (
         lf.load(str(model_folder), precision=p, device="cpu").fold("MKTAYIAKQR" * 3) for p in ("fp32", precision)
     )
@@ -299,7 +301,7 @@ def test_records_of_a_batch_count_together(model_folder: Path) -> None:
 
 def test_what_is_free_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     free = needed("demo", 16)
-    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: free["streamed"])
+    monkeypatch.setattr(loading, "usable_bytes", lambda device: free["streamed"])
     assert lf.load("demo", device="cpu", length=16).placement == "streamed"
     with pytest.raises(lf.InputError, match=r"fp32 does not fit .*resident needs"):
         lf.load("demo", device="cpu", placement="resident")
@@ -307,7 +309,7 @@ def test_what_is_free_is_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_budget_does_not_depend_on_the_first_length(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loaded for a short record with plenty of room, a model refuses the long one for which there is none."""
-    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: 2 * 2**30)
+    monkeypatch.setattr(loading, "usable_bytes", lambda device: 2 * 2**30)
     loaded = lf.load(str(model_folder), device="cpu")
     assert loaded.fold("MKTAYIAKQR", num_recycles=0) and loaded.planned_placement(10) == "resident"
     assert loaded.planned_placement(9000) is None
@@ -317,8 +319,8 @@ def test_a_budget_does_not_depend_on_the_first_length(model_folder: Path, monkey
 
 @pytest.mark.parametrize("free", [2**40, None], ids=["plenty", "not-told"])
 def test_with_plenty_nothing_is_planned(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "usable_bytes", lambda device: free)
-    monkeypatch.setattr(folder_module, "Planner", None)
+    monkeypatch.setattr(loading, "usable_bytes", lambda device: free)
+    monkeypatch.setattr(loading, "Planner", None)
     loaded = lf.load("demo", device="cpu", length=16)
     assert loaded.placement == loaded.planned_placement(20) == "resident"
 
@@ -328,8 +330,8 @@ def test_the_stem_takes_as_many_records_as_a_budget_has_room_for(model_folder: P
     sequences = ["MKTAYIAKQR" * n for n in (2, 2, 3, 2, 1, 4, 2)]
     memory = needed(model_folder, 40)["resident"] + 30 * 2 * 4 * 64
     loaded = lf.load(str(model_folder), device="cpu", memory=memory, length=40)
-    inputs = [loaded._input(parse_sequence(sequence)) for sequence in sequences]
-    _, windows = loaded._stem_windows(inputs)
+    inputs = [FAMILY.features(parse_sequence(sequence), loaded.device) for sequence in sequences]
+    _, windows = loaded._loaded._stem_windows(inputs)
     assert [sum(len(given.aatype) for given in window) for window in windows] == [70, 70, 20]
     heard: list[float] = []
     for state, sequence in zip(loaded.stem_states(sequences, progress=heard.append), sequences, strict=True):

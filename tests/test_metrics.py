@@ -10,7 +10,6 @@ from scipy.spatial.transform import Rotation
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from lowmem_fold.bench.structures import Structure, read_backbones, read_pdb
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import (
     all_atom_rmsd,
@@ -28,7 +27,8 @@ from lowmem_fold.metrics import (
     tm_score,
     tm_score_d0,
 )
-from lowmem_fold.residues import ATOM_NAMES, RESIDUE_NAMES
+from lowmem_fold.predictions.structures import Structure, read_backbones, read_pdb
+from lowmem_fold.sequences.residues import ATOM_NAMES, RESIDUE_NAMES
 
 struc = pytest.importorskip("biotite.structure")
 DATA = Path(__file__).parents[1] / "benchmarks" / "data"

@@ -7,7 +7,8 @@ import torch
 
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.errors import InputError
-from lowmem_fold.precision import PARTS, PRESETS, Part, Precision, parse_precision, part_of
+from lowmem_fold.esmfold.modules import part_of
+from lowmem_fold.precision import PARTS, PRESETS, Part, Precision, parse_precision
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 SPELLED = [
@@ -105,9 +106,9 @@ def test_mps_has_no_float8() -> None:
 
 def test_globs_choose_layers() -> None:
     policy = parse_precision("int8,include=esm.*,exclude=esm.encoder.layer.0.*")
-    assert policy.of_linear("esm.encoder.layer.1.output.dense").weights == "int8"
-    assert policy.of_linear("esm.encoder.layer.0.output.dense").weights == "fp32"
-    assert policy.of_linear("trunk.blocks.0.mlp_seq.mlp.1").weights == "fp32"
+    assert policy.of_linear("esm.encoder.layer.1.output.dense", "stem").weights == "int8"
+    assert policy.of_linear("esm.encoder.layer.0.output.dense", "stem").weights == "fp32"
+    assert policy.of_linear("trunk.blocks.0.mlp_seq.mlp.1", "trunk").weights == "fp32"
 
 
 def test_every_module_has_its_part() -> None:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from lowmem_fold.bench.fidelity import difference
-from lowmem_fold.bench.models import esmfold_v1_config, random_model
-from lowmem_fold.bench.peaks import pair_tensor_bytes
+from lowmem_fold.bench.models import random_model
 from lowmem_fold.bench.records import Measurement
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.esmfold.peaks import pair_tensor_bytes
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
 from lowmem_fold.memory.meters import peak_meter
+from lowmem_fold.pair.tiles import Tiling
 
 from .card import Card, Findings
 from .facts import allowing_tf32

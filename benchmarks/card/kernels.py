@@ -11,8 +11,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lowmem_fold.bench.records import Measurement
-from lowmem_fold.esmfold.tiles import Tiling
 from lowmem_fold.esmfold.trunk import run_block
+from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.quantization.formats import DTYPES
 
 from .block import full_width_block, random_states

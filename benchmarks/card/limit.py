@@ -9,9 +9,10 @@ from functools import cache, partial
 import torch
 from torch import nn
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record
+from lowmem_fold.bench.models import random_model
 from lowmem_fold.bench.records import Measurement
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 
 from .card import Card, Findings
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import stand_in
-from lowmem_fold.bench.models import esmfold_v1_config
+from lowmem_fold.esmfold.published import esmfold_v1_config
 
 from .card import Card
 

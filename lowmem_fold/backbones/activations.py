@@ -1,7 +1,7 @@
 """Most bytes that a batch takes besides the weights: stock's own code, run on tensors without bytes.
 
 The model is a skeleton in which one layer stands for all that hold and do the same. What is assumed is what
-`lowmem_fold.planning.activations` assumes; and that the batch is padded, so that there is a mask.
+`lowmem_fold.esmfold.skeleton` assumes; and that the batch is padded, so that there is a mask.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..architecture import architecture_of
+from ..checkpoints.architecture import architecture_of
 from ..memory.ledger import Ledger
 from ..residency import Residency
 from .passes import head_logits, run_layers

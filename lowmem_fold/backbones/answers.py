@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import InputError
-from ..formats import write_text_atomic
-from ..formats.files import open_own
+from ..system.files import open_own, write_text_atomic
 from .queries import Answer, Query
 
 __all__ = ["AnswerFile", "differences"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..checkpoints.container import container_of
 from ..errors import InputError
-from ..loader import container_of
 from .families import Family
 
 __all__ = ["ATTENTION", "chosen_attention"]

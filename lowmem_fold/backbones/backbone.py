@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.inventory import inventory
 from ..errors import InputError
-from ..inventory import inventory
 from ..memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from ..memory.limit import enforced
 from ..precision import Precision
@@ -24,13 +24,13 @@ from .families import Family
 from .passes import head_logits, padded, run_layers
 
 if TYPE_CHECKING:
-    from ..sequence_lists import Sequences
-    from ..sequences import Record
-    from .embedding import Embedding
+    from ..sequences.records import Record
+    from ..sequences.sequence_lists import Sequences
     from .fill import Filled
     from .generate import Generated
     from .likelihood import Likelihood
     from .variants import VariantScore
+    from .vectors import Embedding
 
 __all__ = ["Backbone"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.loader import opened_files, planned_model
 from ..errors import BudgetError, InputError
-from ..loader import opened_files, planned_model
 from ..memory.budget import format_memory
-from ..planning.reserve import reserve_bytes
+from ..memory.reserve import reserve_bytes
 from ..precision import Part, Precision
 from ..residency import Residency, held_bytes, load_placed, refusal, weight_layout
 from .activations import Activations
@@ -79,9 +79,7 @@ class Blueprint:
     def load(self, placement: str) -> tuple[Any, Residency]:
         """The model, and what brings its layers. Errors as `load_placed`."""
         architecture = self.family.architecture
-        model, residency = load_placed(
-            self.checkpoint, self.resolved, self.device, placement, architecture=architecture
-        )
+        model, residency = load_placed(self.checkpoint, self.resolved, self.device, placement, architecture)
         model.set_attn_implementation(self.attention)
         return model, residency
 

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..molecules import refuse_nucleotides
-from ..sequence_lists import check_sequence
-from ..sequences import Record
+from ..sequences.molecules import refuse_nucleotides
+from ..sequences.records import Record
+from ..sequences.sequence_lists import check_sequence
 from .families import AMINO_ACIDS, MASK
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def masked_chain(text: str | Record, name: str, allow_nucleotide_letters: bool =
     name : str
         What errors call it.
     allow_nucleotide_letters : bool
-        Whether a chain that looks like DNA or RNA is taken, see `lowmem_fold.molecules`. That of a record always is.
+        Whether a chain that looks like DNA or RNA is taken, see `lowmem_fold.sequences.molecules`. That of a record
+        always is.
 
     Raises
     ------

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..sequence_lists import Sequences, list_sequences, parse_given
-from ..sequences import Record
-from ..terminal import printable
+from ..sequences.records import Record
+from ..sequences.sequence_lists import Sequences, list_sequences, parse_given
+from ..system.terminal import printable
 from .chain import refuse_chains
-from .embedding import Embedder, Embedding
+from .embedding import Embedder
 from .recipe import make_recipe
+from .vectors import Embedding
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -48,8 +49,8 @@ def embed(
         Of a batch, padding included. By default as many as are worthwhile and fit the memory; where that runs out,
         fewer, and at last in a smaller placement.
     allow_nucleotide_letters : bool
-        Whether a sequence that looks like DNA or RNA, see `lowmem_fold.molecules`, is taken as a protein; else it is
-        refused. A record was checked where it was read.
+        Whether a sequence that looks like DNA or RNA, see `lowmem_fold.sequences.molecules`, is taken as a protein;
+        else it is refused. A record was checked where it was read.
     progress : callable, optional
         Called after each batch with the part, 0 to 1, that is done.
 

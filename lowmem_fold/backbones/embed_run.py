@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoint import find_model
+from ..checkpoints.checkpoint import find_checkpoint
 from ..errors import InputError
-from ..formats.files import nearest_existing
-from ..log import logging_to
-from ..versions import environment_versions, package_version
+from ..system.files import nearest_existing
+from ..system.log import logging_to
+from ..system.versions import environment_versions, package_version
 from .batches import reason
 from .recipe import Recipe
 from .stores import find_store
@@ -23,9 +23,10 @@ from .stores.settings import refuse_mixture
 from .stores.store import Store, partial_folder, sequence_key
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
     from .backbone import Backbone
-    from .embedding import Embedder, Embedding
+    from .embedding import Embedder
+    from .vectors import Embedding
 
 __all__ = ["EmbedSummary", "embed_records", "log_file"]
 
@@ -248,7 +249,7 @@ def _is_finished(
         _refuse_other_sequences(store.path, present, rows)
         if present.settings["about"].get("asked") != words or any(present.rows.get(row.id) != row for row in rows):
             return False
-        if present.settings.get("fingerprint") != find_model(model).fingerprint():
+        if present.settings.get("fingerprint") != find_checkpoint(model).fingerprint():
             return False
         return all(present.is_sound(row.id) for row in rows)
 

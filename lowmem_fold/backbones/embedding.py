@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,41 +17,16 @@ from .pieces import Gathered, Piece, cut
 from .pooling import pooled
 from .recipe import Recipe
 from .room import worthwhile_tokens
+from .vectors import Embedding
 from .windows import Window
 
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-__all__ = ["Embedder", "Embedding"]
+__all__ = ["Embedder"]
 
 _MOST_HELD_BYTES = 2**28
 """Of the results of a batch, before they are written."""
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """Of one protein of L residues; D is the width of the model.
-
-    Attributes
-    ----------
-    residues : ndarray, shape=(L, D) or (layers, L, D), dtype=float32, optional
-        With an axis of layers where several were asked for. Of a truncated sequence L counts what was left.
-    pooled : ndarray, shape=(parts * D,) or (layers, parts * D), dtype=float32, optional
-        The poolings asked for, concatenated.
-    """
-
-    residues: np.ndarray | None
-    pooled: np.ndarray | None
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Those that there are, by name."""
-        both = {"residues": self.residues, "pooled": self.pooled}
-        return {name: array for name, array in both.items() if array is not None}
-
-    def is_finite(self) -> bool:
-        """Whether all of it are numbers: half precision may have overflowed."""
-        return all(bool(np.isfinite(array).all()) for array in self.arrays.values())
 
 
 class Embedder:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..sequence_lists import Sequences, list_sequences
+from ..sequences.sequence_lists import Sequences, list_sequences
 from .chain import check_chain, check_length, masked_chain
 from .families import AMINO_ACIDS, MASK
 from .masked import check_masked_lm, masked_log_probabilities

@@ -16,7 +16,7 @@ from .families import AMINO_ACIDS, MASK
 from .masked import check_masked_lm, masked_log_probabilities
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
     from .backbone import Backbone
 
 __all__ = ["Generated", "check_sampling", "generate"]

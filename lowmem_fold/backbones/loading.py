@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-from ..checkpoint import Checkpoint, find_model
-from ..devices import find_device
+from ..checkpoints.checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.container import linear_names
 from ..errors import InputError
-from ..loader import linear_names
 from ..memory.budget import parse_memory
 from ..memory.capacity import usable_bytes
 from ..memory.exhaustion import release_memory
 from ..precision import PARTS, Part, Precision, parse_precision, stem_alone
 from ..quantization.registry import unavailable
+from ..system.devices import find_device
 from .attention import chosen_attention
 from .backbone import Backbone
 from .blueprint import PLACEMENTS, Blueprint
@@ -80,7 +80,7 @@ def make_blueprint(
     """What would be loaded; arguments and errors as of `load_backbone`."""
     target = find_device(device)
     memory_bytes = None if memory is None else parse_memory(memory)
-    checkpoint = find_model(str(model))
+    checkpoint = find_checkpoint(str(model))
     family = family_of(checkpoint.path)
     asked = _asked_precision(checkpoint, family, precision)
     made = Blueprint(checkpoint, family, asked, target, chosen_attention(attention, family), memory_bytes)
@@ -108,7 +108,7 @@ def _asked_precision(checkpoint: Checkpoint, family: Family, precision: str | Pr
 def _globs_elsewhere(checkpoint: Checkpoint, family: Family) -> list[str]:
     """Of a quantized ESMFold's policy, the globs that match nothing in its language model."""
     policy = checkpoint.policy()
-    if policy is None or not (policy.include or policy.exclude) or not checkpoint.folds:
+    if policy is None or not (policy.include or policy.exclude) or not family.within_folding_model:
         return []
     return policy.unmatched_globs(linear_names(checkpoint, family.architecture))
 

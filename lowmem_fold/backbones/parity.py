@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoint import find_model
+from ..checkpoints.checkpoint import find_checkpoint
+from ..checkpoints.container import container_of, quiet_transformers
 from ..errors import InputError
-from ..loader import container_of, quiet_transformers
-from ..sequence_lists import GivenSequence, Sequences, list_sequences
+from ..sequences.sequence_lists import GivenSequence, Sequences, list_sequences
 from .backbone import Backbone
 from .chain import check_chain, masked_chain
 from .families import Family, family_of
@@ -159,7 +159,7 @@ def stock_states(model: str | Path, attention: str = "eager") -> States:
     ModelError
         As of `load_backbone`.
     """
-    checkpoint = find_model(str(model))
+    checkpoint = find_checkpoint(str(model))
     if checkpoint.policy() is not None:
         raise InputError(f"{checkpoint.name} is quantized, and stock transformers cannot read it: give its source")
     family = family_of(checkpoint.path)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..architecture import architecture_of
+from ..checkpoints.architecture import architecture_of
 from ..residency import Layers
 
 __all__ = ["head_logits", "padded", "run_layers"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .windows import Window, windows
 
 if TYPE_CHECKING:
-    from .embedding import Embedding
+    from .vectors import Embedding
 
 __all__ = ["Gathered", "Piece", "cut"]
 

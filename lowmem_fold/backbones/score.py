@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from ..packing import packed
-from ..sequence_lists import Sequences, list_sequences
+from ..sequences.packing import packed
+from ..sequences.sequence_lists import Sequences, list_sequences
 from .chain import check_chain, check_length, plain_chain
 from .families import AMINO_ACIDS
 from .likelihood import Likelihood, LikelihoodTask
@@ -19,7 +19,7 @@ from .queries import LONG_SCORED, Answer, Query
 from .variants import VariantScore, VariantsTask
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
     from .answers import AnswerFile
     from .backbone import Backbone
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..formats.files import check_output_file, own_folder, write_text_atomic
-from ..log import logging_to
-from ..run.lock import FolderLock
-from ..versions import package_version
+from ..system.files import check_output_file, own_folder, write_text_atomic
+from ..system.lock import FolderLock
+from ..system.log import logging_to
+from ..system.versions import package_version
 from .answers import AnswerFile, differences
 from .batches import reason
 from .embed_run import log_file

@@ -18,18 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..metrics import (
-    all_atom_rmsd,
-    contact_agreement,
-    distogram_kl,
-    gdt_ts,
-    lddt,
-    representative_atoms,
-    rmsd,
-    tm_score,
-)
-from ..residues import ATOM_ORDER
-from .structures import Structure
+from ..metrics import all_atom_rmsd, contact_agreement, distogram_kl, gdt_ts, lddt, representative_atoms, rmsd, tm_score
+from ..predictions.structures import Structure
+from ..sequences.residues import ATOM_ORDER
 
 __all__ = ["Outputs", "Summary", "against_experiment", "bootstrap_interval", "compare", "summary"]
 

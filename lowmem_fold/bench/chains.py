@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .structures import Structure
+    from ..predictions.structures import Structure
 
 __all__ = ["CHAINS", "KNOWN_LENGTHS", "chain_of", "known_chains"]
 
@@ -22,7 +22,7 @@ KNOWN_LENGTHS = (79, 128, 173, 257)
 @cache
 def known_chains() -> tuple[Structure, ...]:
     """Those that come with the package, the shortest first: `data/README.md` tells of them."""
-    from .structures import read_structures
+    from ..predictions.structures import read_structures
 
     return tuple(read_structures(CHAINS))
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from ..memory.capacity import host_capacity
-from ..versions import environment_versions, installed_version
+from ..system.machine import cpu_model, program_output
+from ..system.versions import environment_versions, installed_version
 
-__all__ = ["cpu_model", "describe_environment"]
+__all__ = ["describe_environment"]
 
-_CPUINFO = Path("/proc/cpuinfo")
 _BACK_ENDS = ("optimum-quanto", "bitsandbytes")
 
 
@@ -36,7 +34,7 @@ def describe_environment() -> dict[str, Any]:
         "cpu": _cpu(),
         "memory": {"total_bytes": memory.total_bytes, "free_bytes": memory.free_bytes},
         "gpus": _gpus(),
-        "gpu_driver": _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"),
+        "gpu_driver": program_output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"),
         "versions": _versions(),
         "git": _git(Path(__file__)),
         "load_average": _load_average(),
@@ -48,15 +46,6 @@ def _cpu() -> dict[str, Any]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"model": cpu_model(), "cores": cores, "torch_threads": torch.get_num_threads()}
-
-
-def cpu_model() -> str:
-    """The processor's name, as the system tells it."""
-    if _CPUINFO.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", _CPUINFO.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
-    return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor() or platform.machine()
 
 
 def _gpus() -> list[dict[str, Any]]:
@@ -83,12 +72,12 @@ def _versions() -> dict[str, str | None]:
 def _git(file: Path) -> dict[str, Any] | None:
     """The commit that ``file`` belongs to; None for a file that no repository tracks, such as an installed one."""
     where = ("git", "-C", str(file.parent))
-    if _output(*where, "ls-files", "--error-unmatch", str(file)) is None:
+    if program_output(*where, "ls-files", "--error-unmatch", str(file)) is None:
         return None
     # Records themselves are appended to tracked files.
     here = ("--", ":(top)", ":(top,exclude)benchmarks/results")
-    changes = _output(*where, "status", "--porcelain", "--untracked-files=no", *here)
-    return {"commit": _output(*where, "rev-parse", "HEAD"), "changed": bool(changes)}
+    changes = program_output(*where, "status", "--porcelain", "--untracked-files=no", *here)
+    return {"commit": program_output(*where, "rev-parse", "HEAD"), "changed": bool(changes)}
 
 
 def _load_average() -> list[float] | None:
@@ -96,12 +85,3 @@ def _load_average() -> list[float] | None:
         return list(os.getloadavg())
     except (AttributeError, OSError):  # Windows has none
         return None
-
-
-def _output(*command: str) -> str | None:
-    """What a program prints, stripped; None where it is missing, fails or hangs."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

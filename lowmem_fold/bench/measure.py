@@ -19,25 +19,22 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from ..checkpoint import Checkpoint, find_checkpoint
 from ..errors import BudgetError, InputError, first_line
+from ..families.registry import find_folding_model
 from .chains import chain_of
 from .clock import PhaseClock, now
 from .configuration import OURS, Configuration
+from .measured_fold import Fold, OurFold, PeersFold
 from .meters import Meters, free_before_context
 from .records import Measurement
 from .references import LONGEST, load_outputs, reference_path, save_outputs
 
 if TYPE_CHECKING:
-    import torch
-
-    from ..folder import Folder
     from .accuracy import Outputs
-    from .peers import StockFold
 
 __all__ = [
     "BENCHMARK",
@@ -54,6 +51,8 @@ BENCHMARK = "sweep"
 STABLE_FOLDS = 3
 SPREAD = 0.05
 STEADY_SECONDS = 60.0
+WARM_UP_SECONDS = 60.0
+"""Where one fold is asked for and takes longer, it is the one that counts: starting takes a second or two."""
 LEDGER_SECONDS = 5.0
 """A fold that takes less is repeated under the ledger."""
 
@@ -80,67 +79,6 @@ def measure(
     return run.finished()
 
 
-class _Fold(Protocol):
-    """A loaded model with the sequence that it folds."""
-
-    def __call__(self, clock: PhaseClock, *, distogram: bool) -> Outputs: ...
-
-    def about(self) -> dict[str, Any]:
-        """What of it goes into the record."""
-
-
-class _OurFold:
-    def __init__(self, configuration: Configuration, checkpoint: Checkpoint, device: torch.device) -> None:
-        from ..folder import load
-
-        self._configuration = configuration
-        self._sequence = chain_of(configuration.length)[0]
-        self._folder: Folder = load(
-            configuration.model,
-            precision=configuration.precision,
-            device=device,
-            placement=configuration.placement,
-            memory=configuration.memory,
-            length=configuration.length,
-        )
-
-    def __call__(self, clock: PhaseClock, *, distogram: bool) -> Outputs:
-        prediction = self._folder.fold(
-            self._sequence,
-            num_recycles=self._configuration.num_recycles,
-            chunk_size=self._configuration.chunk_size,
-            distogram=distogram,
-            phase=clock.begins,
-        )
-        names = ("positions", "plddt", "ptm", "pae", "distogram_logits")
-        return {name: getattr(prediction, name) for name in names if getattr(prediction, name) is not None}
-
-    def about(self) -> dict[str, Any]:
-        from ..esmfold.tiles import Tiling
-
-        tiling = Tiling.for_device(self._folder.device, self._configuration.chunk_size)
-        named = {name: value for name, value in self._folder.describe().items() if name not in ("model", "source")}
-        return {**named, "tiling": asdict(tiling)}
-
-
-class _PeersFold:
-    def __init__(self, configuration: Configuration, checkpoint: Checkpoint, device: torch.device) -> None:
-        from .peers import PEERS
-
-        self._num_recycles = configuration.num_recycles
-        self._sequence = chain_of(configuration.length)[0]
-        peer = PEERS[configuration.code]
-        if reason := peer.refusal(device):
-            raise InputError(reason)
-        self._fold: StockFold = peer.load(checkpoint.path, device)
-
-    def __call__(self, clock: PhaseClock, *, distogram: bool) -> Outputs:
-        return self._fold(self._sequence, self._num_recycles)
-
-    def about(self) -> dict[str, Any]:
-        return {"linear_layers": self._fold.linear_layers}
-
-
 @dataclass
 class _Run:
     """What is known so far: samples, and what of the configuration was resolved."""
@@ -152,14 +90,14 @@ class _Run:
     resolved: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from ..devices import find_device
+        from ..system.devices import find_device
         from .environment import describe_environment
 
         # The driver is asked before torch touches the card: `auto` is decided without doing so.
         asked = self.configuration.device
         self._free_before = free_before_context(str(find_device(asked)) if asked == "auto" else asked)
         self.environment = describe_environment()
-        self.checkpoint = find_checkpoint(self.configuration.model)
+        self.checkpoint = find_folding_model(self.configuration.model)[0]
         self.device = find_device(asked)
         structure = chain_of(self.configuration.length)[1]
         self.resolved |= {
@@ -216,8 +154,8 @@ class _Run:
         memory = self.configuration.memory
         return nullcontext() if memory is None else enforced(self.device, parse_memory(memory))
 
-    def _loaded(self) -> _Fold:
-        kind = _OurFold if self.configuration.code == OURS else _PeersFold
+    def _loaded(self) -> Fold:
+        kind = OurFold if self.configuration.code == OURS else PeersFold
         start = time.perf_counter()
         with self._meters() as meters:
             fold = kind(self.configuration, self.checkpoint, self.device)
@@ -226,8 +164,12 @@ class _Run:
         self.resolved |= fold.about()
         return fold
 
-    def _folds(self, fold: _Fold) -> None:
-        outputs, seconds, _ = self._timed(fold, distogram=self._compares)
+    def _folds(self, fold: Fold) -> None:
+        with self._meters() as meters:
+            outputs, seconds, phases = self._timed(fold, distogram=self._compares)
+        if seconds > WARM_UP_SECONDS and self.configuration.repeats == 1:
+            self.resolved["warm_up_folds"] = 0
+            self._add({"seconds": seconds, **phases, **meters.peaks})
         self._add({"first_seconds": seconds, "ptm": float(outputs["ptm"])})
         self._add({"mean_plddt": float(outputs["plddt"].mean())})
         try:
@@ -239,7 +181,7 @@ class _Run:
         if statistics.median(self.samples["seconds"]) < LEDGER_SECONDS:
             self._live_peak(fold)
 
-    def _steady(self, fold: _Fold) -> None:
+    def _steady(self, fold: Fold) -> None:
         start, taken = time.perf_counter(), self.samples.setdefault("seconds", [])
         while not (why := self._why_enough(taken, start)):
             with self._meters() as meters:
@@ -256,14 +198,14 @@ class _Run:
             return "repeats"
         return "stable" if is_stable(taken) else ""
 
-    def _timed(self, fold: _Fold, *, distogram: bool) -> tuple[Outputs, float, dict[str, float]]:
+    def _timed(self, fold: Fold, *, distogram: bool) -> tuple[Outputs, float, dict[str, float]]:
         clock, start = PhaseClock(self.device), now(self.device)
         outputs = fold(clock, distogram=distogram)
         clock.stop()
         seconds = time.perf_counter() - start
         return outputs, seconds, {f"{phase}_seconds": taken for phase, taken in clock.seconds.items()}
 
-    def _live_peak(self, fold: _Fold) -> None:
+    def _live_peak(self, fold: Fold) -> None:
         from ..memory.ledger import Ledger
 
         try:

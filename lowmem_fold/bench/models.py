@@ -1,4 +1,4 @@
-"""Models of random weights: ESMFold v1 in its real dimensions, or smaller, to compare and to measure with.
+"""Small models of random weights, to compare and to measure with.
 
 Memory and time do not depend on the values of the weights, and two implementations that agree on random ones agree on
 the published ones.
@@ -6,31 +6,20 @@ the published ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..esmfold.published import folding_config
 
 if TYPE_CHECKING:
     from transformers import EsmConfig, EsmForProteinFolding
 
-    from ..esmfold.engine import FoldInput
-
-__all__ = ["esmfold_v1_config", "random_model", "random_record", "small_config"]
-
-
-def esmfold_v1_config(stem_layers: int = 36, trunk_blocks: int = 48) -> EsmConfig:
-    """The configuration of `facebook/esmfold_v1`, in float32, cut to fewer layers if asked."""
-    return _config(
-        hidden_size=2560,
-        num_hidden_layers=stem_layers,
-        num_attention_heads=40,
-        intermediate_size=10240,
-        trunk={"num_blocks": trunk_blocks},
-    )
+__all__ = ["random_model", "small_config"]
 
 
 def small_config() -> EsmConfig:
     """Two blocks of odd widths: heads, points and channels all differ, so that none can be taken for another."""
     structure = {"sequence_dim": 48, "pairwise_dim": 40, "ipa_dim": 8, "resnet_dim": 24, "num_heads_ipa": 3}
-    return _config(
+    return folding_config(
         hidden_size=64,
         num_hidden_layers=3,
         num_attention_heads=4,
@@ -44,27 +33,6 @@ def small_config() -> EsmConfig:
             "pairwise_head_width": 8,
             "structure_module": {**structure, "num_qk_points": 2, "num_v_points": 5, "num_blocks": 3},
         },
-    )
-
-
-def _config(*, trunk: dict[str, Any], **stem: Any) -> EsmConfig:
-    from transformers import EsmConfig
-    from transformers.models.esm.configuration_esm import get_default_vocab_list
-
-    return EsmConfig(
-        vocab_size=33,
-        mask_token_id=32,
-        pad_token_id=1,
-        position_embedding_type="rotary",
-        token_dropout=True,
-        emb_layer_norm_before=False,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        layer_norm_eps=1e-5,
-        is_folding_model=True,
-        vocab_list=list(get_default_vocab_list()),
-        esmfold_config={"fp16_esm": False, "trunk": trunk},
-        **stem,
     )
 
 
@@ -86,16 +54,3 @@ def random_model(config: EsmConfig, seed: int = 0) -> EsmForProteinFolding:
         else:
             parameter.add_(0.1 * noise)
     return model
-
-
-def random_record(length: int, seed: int = 0, device: str = "cpu") -> FoldInput:
-    """Random residues, unknown ones among them, in one chain whose second half jumps in number."""
-    import numpy as np
-    import torch
-
-    from ..esmfold.engine import FoldInput
-
-    aatype = torch.randint(0, 21, (length,), generator=torch.Generator().manual_seed(seed))
-    residue_index = torch.arange(length)
-    residue_index[length // 2 :] += 512
-    return FoldInput(aatype.to(device), residue_index.to(device), np.zeros(length, dtype=np.int64))

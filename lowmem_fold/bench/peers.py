@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, first_line
-from ..residues import RESIDUE_ORDER
+from ..sequences.residues import RESIDUE_ORDER
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Peer:
         """The model of a folder in Hugging Face layout, ready to fold on a device that does not refuse it."""
         import torch
 
-        from ..loader import quiet_transformers
+        from ..checkpoints.container import quiet_transformers
 
         target = torch.device(device)
         with quiet_transformers():

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..system.style import Drawing, Theme
 from .configuration import OURS
 from .groups import ACTIVATIONS, Group
 from .presets import STOCK
-from .style import Drawing, Theme
 from .words import PHASE_WORDS, group_words, way_words
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
+from ..planning.options import PLACEMENTS
 from ..precision import PRESETS as PRECISIONS
-from ..run.options import DEFAULT_MODEL, PLACEMENTS
 from .configuration import OURS, Configuration
 
 __all__ = ["CHUNKED", "PRESETS", "STOCK", "Preset", "full", "grid", "quick"]
@@ -75,7 +76,7 @@ def quick(model: str = "demo", device: str = "cpu", memory: str | None = None) -
 
 def full(model: str = DEFAULT_MODEL, device: str = "auto", memory: str | None = None) -> list[Configuration]:
     """Every peer, and ours in every precision and placement, at every length: hours at full size."""
-    from ..devices import device_here
+    from ..system.devices import device_here
     from .peers import PEERS
 
     here = device_here(device)

@@ -32,9 +32,9 @@ def slowness(probe: Sequence[str] = _PROBE) -> float:
 
 
 def main() -> None:
-    import lowmem_fold
+    from ..loading import load
 
-    lowmem_fold.load("demo", device="cpu").fold(_CHAIN, num_recycles=1)
+    load("demo", device="cpu").fold(_CHAIN, num_recycles=1)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,16 @@ from html import escape
 from pathlib import Path
 
 from ..errors import InputError
-from ..formats.files import write_text_atomic
 from ..memory.budget import format_memory
-from ..readable import readable
+from ..system.files import write_text_atomic
+from ..system.readable import readable
+from ..system.style import DARK, LIGHT, Drawing, Theme, rendered
 from .accuracy import summary
 from .configuration import OURS
 from .groups import ACTIVATIONS, Group, groups
 from .pictures import drawings
 from .presets import STOCK
 from .records import Measurement, read_measurements
-from .style import DARK, LIGHT, Drawing, Theme, rendered
 from .words import group_words, way_words
 
 __all__ = ["write"]

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint
+from ..families.registry import find_folding_model
 from ..run.stopping import StopSignals
-from ..versions import package_version
+from ..system.versions import package_version
 from .configuration import Configuration
 from .measure import BENCHMARK, timeout_reason
 from .records import Measurement, append_measurement, read_measurements
@@ -147,7 +148,7 @@ class Sweep:
     def _model(self, configuration: Configuration) -> tuple[Checkpoint, str]:
         name = configuration.model
         if name not in self._checkpoints:
-            checkpoint = find_checkpoint(name)
+            checkpoint = find_folding_model(name)[0]
             self._checkpoints[name] = checkpoint, checkpoint.fingerprint()
         return self._checkpoints[name]
 

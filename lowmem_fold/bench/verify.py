@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint
 from ..errors import InputError, first_line
+from ..families.interface import FoldingFamily
+from ..families.registry import find_folding_model
 from .accuracy import Outputs, against_experiment, compare
 from .records import Measurement
 
 if TYPE_CHECKING:
     import torch
 
-    from .structures import Structure
+    from ..predictions.structures import Structure
 
 __all__ = ["BENCHMARK", "LIMITS", "NUM_RECYCLES", "PEER", "Verified", "verify"]
 
@@ -125,27 +127,38 @@ def verify(
     ModelError
         The model cannot be had.
     """
-    from ..devices import find_device
     from ..precision import parse_precision
+    from ..system.devices import find_device
 
     for precision in precisions:
         parse_precision(precision)
-    checkpoint = find_checkpoint(model)
+    checkpoint, family = find_folding_model(model)
     if checkpoint.policy() is not None:
         raise InputError(
             f"{model} is stored in quantized form, which stock transformers does not read: give the model that it was"
             " made of"
         )
-    return _Verification(checkpoint, find_device(device), chains, tell).run(precisions)
+    return _Verification(checkpoint, family, find_device(device), chains, tell).run(precisions)
 
 
 class _Verification:
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, chains: Sequence[Structure], tell: Callable[[str], None]
+        self,
+        checkpoint: Checkpoint,
+        family: FoldingFamily,
+        device: torch.device,
+        chains: Sequence[Structure],
+        tell: Callable[[str], None],
     ) -> None:
         from .environment import describe_environment
 
-        self._checkpoint, self._device, self._chains, self._tell = checkpoint, device, chains, tell
+        self._family, self._checkpoint, self._device, self._chains, self._tell = (
+            family,
+            checkpoint,
+            device,
+            chains,
+            tell,
+        )
         self._environment = describe_environment()
 
     def run(self, precisions: Sequence[str]) -> Verified:
@@ -212,13 +225,13 @@ class _Verification:
     def _refuse_what_does_not_fit(self) -> None:
         """Stock's weights and activations, in what is free now."""
         from ..memory.budget import format_memory
+        from ..memory.reserve import reserve_bytes
         from ..planning.cards import stock_bytes
-        from ..planning.reserve import reserve_bytes
 
         self._tell("looking what fits into memory")
         plans = self._planner("fp32").plans(self._longest, presets=False)
         resident = next(plan for plan in plans.plans if plan.placement == "resident")
-        peak = resident.weight_bytes + int(stock_bytes(64)(self._longest))
+        peak = resident.weight_bytes + int(stock_bytes(self._family, 64)(self._longest))
         needed = peak + reserve_bytes(str(self._device), peak)
         if plans.memory_bytes is not None and needed > plans.memory_bytes:
             raise InputError(
@@ -243,7 +256,7 @@ class _Verification:
         return self._folds("stock", fold, (0, NUM_RECYCLES))
 
     def _our_folds(self, precision: str, recycles: Sequence[int], found: _Found) -> Folds:
-        from ..folder import load
+        from ..loading import load
 
         plans = self._planner(precision).plans(self._longest, presets=False)
         if plans.chosen is None:

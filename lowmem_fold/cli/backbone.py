@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..devices import device_word
 from ..errors import BudgetError, InputError, first_line
-from ..terminal import say, tell
+from ..system.devices import device_word
+from ..system.terminal import say, tell
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -108,7 +108,7 @@ def add_file_options(parser: argparse.ArgumentParser, metavar: str, help: str) -
 
 def check_file(arguments: argparse.Namespace) -> None:
     """InputError if what the options of `add_file_options` name cannot be written."""
-    from ..formats.files import check_output_file
+    from ..system.files import check_output_file
 
     if arguments.output is not None:
         check_output_file(arguments.output, arguments.overwrite)
@@ -116,7 +116,7 @@ def check_file(arguments: argparse.Namespace) -> None:
 
 def write_file(arguments: argparse.Namespace, text: str) -> None:
     """Write that file. InputError if it cannot be, though it could when the run began."""
-    from ..formats.files import write_text_atomic
+    from ..system.files import write_text_atomic
 
     try:
         write_text_atomic(arguments.output, text)
@@ -127,14 +127,13 @@ def write_file(arguments: argparse.Namespace, text: str) -> None:
 
 def load(arguments: argparse.Namespace) -> Backbone:
     """Load the model that the options ask for and name it on standard error. BudgetError if its weights do not fit."""
-    import lowmem_fold
-
+    from ..backbones.loading import load_backbone
     from ..memory.exhaustion import is_out_of_memory
 
     names = ("precision", "memory", "device", "placement", "attention")
     backbone: Backbone
     try:
-        backbone = lowmem_fold.load_backbone(arguments.model, **{name: getattr(arguments, name) for name in names})
+        backbone = load_backbone(arguments.model, **{name: getattr(arguments, name) for name in names})
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -160,7 +159,7 @@ def made_by(backbone: Backbone) -> dict[str, str]:
 def records(arguments: argparse.Namespace, masked: bool = False) -> Sequence[Record]:
     """Read the sequences that the options name, one chain each, known by the first word of their headers."""
     from ..backbones.chain import refuse_chains
-    from ..sequences import parse_sequence, read_fasta
+    from ..sequences.fasta import parse_sequence, read_fasta
 
     letters = {
         "keep_unusual": True,

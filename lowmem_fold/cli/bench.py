@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..bench.configuration import OURS, Configuration
 from ..bench.presets import PRESETS, STOCK, grid
 from ..bench.table import comparison_table, result_text
-from ..devices import device_word
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
 from ..precision import plain_words
-from ..run.options import DEFAULT_MODEL
-from ..terminal import printable, say, tell
+from ..system.devices import device_word
+from ..system.terminal import printable, say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _missing(records: Sequence[Measurement], limit_seconds: float) -> str:
 
 def _check_report(path: Path) -> None:
     """Before anything is measured: InputError if the page could not be made."""
-    from ..bench.style import require_matplotlib
+    from ..system.style import require_matplotlib
 
     require_matplotlib()
     if not path.absolute().parent.is_dir() or path.is_dir():
@@ -188,7 +188,7 @@ def _of_preset(arguments: argparse.Namespace, others: list[str]) -> list[Configu
     models = arguments.models or [preset.model]
     if len(models) > 1:
         raise InputError(f"--preset {arguments.preset} measures one model; {len(models)} are named")
-    from ..devices import device_here
+    from ..system.devices import device_here
 
     device = arguments.device or preset.device
     return preset.configurations(models[0], device_here(device) or device, arguments.memory)
@@ -206,7 +206,7 @@ def _check_codes(codes: Sequence[str]) -> None:
 
 def _here(device: str) -> str:
     """The device of this name, `auto` decided."""
-    from ..devices import device_here
+    from ..system.devices import device_here
 
     Configuration(device=device)  # checks the name
     found = device_here(device)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 
 from ..errors import InputError
-from ..optional_packages import install_command
-from ..terminal import PROGRAM, say
+from ..system.optional_packages import install_command
+from ..system.terminal import PROGRAM, say
 from .main import OK, whole_parser
 
 __all__ = ["add_arguments", "run"]

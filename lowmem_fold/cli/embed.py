@@ -17,7 +17,7 @@ from ..backbones.pooling import POOLS
 from ..backbones.recipe import LONG, make_recipe
 from ..backbones.stores import ENDINGS, check_ending
 from ..errors import DeviceFailedError, InputError, WeightsLostError
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 

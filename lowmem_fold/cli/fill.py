@@ -12,7 +12,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..terminal import say
+from ..system.terminal import say
 from .backbone import (
     add_file_options,
     add_model_options,
@@ -27,7 +27,7 @@ from .main import OK
 
 if TYPE_CHECKING:
     from ..backbones.fill import Filled
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "run"]
 

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeviceFailedError, InputError, OutputLostError
-from ..run.options import DEFAULT_MODEL, FORMATS, PLACEMENTS, RunOptions
-from ..terminal import called_as, say, tell
+from ..families.registry import DEFAULT_MODEL
+from ..planning.options import PLACEMENTS
+from ..run.options import FORMATS, RunOptions
+from ..system.terminal import called_as, say, tell
 from .backbone import add_device, add_fasta, add_letter_options
 from .main import OK, SOME_FAILED, main
 
 if TYPE_CHECKING:
-    from ..folding import RunSummary
-    from ..sequences import Record
+    from ..run.folding import RunSummary
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "run"]
 
@@ -167,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("-o is empty: name the folder that results go into.")
     records = _records(arguments)
     _warn(records)
-    from ..folding import fold_records
+    from ..run.folding import fold_records
     from ..run.progress import Progress
     from ..run.stopping import Stopped, StopSignals
 
@@ -192,14 +194,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(out: Path, opened: bool) -> None:
     """Say how to look at the results, or open them."""
-    if not opened:
+    if opened:
+        main(["view", str(out), "--open"])
+    else:
         say(f"To see them: {called_as()} view {shlex.quote(str(out))} --open")
-    elif main(["view", str(out)]) == OK:
-        from ..view.page import open_page
-        from .view import PAGE
-
-        if not open_page(out / PAGE):
-            tell(f"no browser was found: open {out / PAGE} in one")
 
 
 def _options(arguments: argparse.Namespace) -> RunOptions:
@@ -214,7 +212,7 @@ def _precisions(text: str) -> list[str]:
 
 
 def _records(arguments: argparse.Namespace) -> Sequence[Record]:
-    from ..sequences import parse_sequence, read_fasta
+    from ..sequences.fasta import parse_sequence, read_fasta
 
     if arguments.sequence is None:
         return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..terminal import say
+from ..system.terminal import say
 from .backbone import add_file_options, add_letter_options, add_model_options, check_file, load, made_by, write_file
 from .main import OK
 

@@ -11,11 +11,11 @@ import os
 import platform
 from typing import Any
 
-from ..devices import device_word
 from ..errors import InputError
-from ..optional_packages import install_command
-from ..terminal import say
-from ..versions import environment_versions, installed_version
+from ..system.devices import device_word
+from ..system.optional_packages import install_command
+from ..system.terminal import say
+from ..system.versions import environment_versions, installed_version
 from .main import OK
 
 __all__ = ["add_arguments", "collect", "run", "weights", "weights_table"]
@@ -70,18 +70,20 @@ def run(arguments: argparse.Namespace) -> int:
 def weights(model: str, precision: str | None, device: str) -> dict[str, Any]:
     """How a model's weights would be stored: requested and resolved precision, and the `inventory`; JSON-able."""
     from ..backbones.loading import make_blueprint
-    from ..checkpoint import find_model
-    from ..devices import find_device
-    from ..folder import chosen_precision, description
-    from ..inventory import inventory
-    from ..loader import planned_model
+    from ..checkpoints.checkpoint import find_checkpoint
+    from ..checkpoints.description import description
+    from ..checkpoints.inventory import inventory
+    from ..checkpoints.loader import planned_model
+    from ..families.registry import family_of
+    from ..loading import choose_precision
+    from ..system.devices import find_device
 
-    if not find_model(model).folds:
+    if family_of(find_checkpoint(model)) is None:
         blueprint = make_blueprint(model, precision, device=device)
         return blueprint.describe(inventory(blueprint.planned()))
     target = find_device(device)
-    checkpoint, asked, resolved = chosen_precision(model, precision, target)
-    return description(planned_model(checkpoint, resolved), checkpoint, asked, target)
+    checkpoint, family, asked, resolved = choose_precision(model, precision, target)
+    return description(planned_model(checkpoint, resolved, family.architecture), checkpoint, asked, target)
 
 
 def _weights_text(about: dict[str, Any]) -> str:

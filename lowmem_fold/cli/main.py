@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..errors import LowmemFoldError
-from ..suggestions import did_you_mean
-from ..terminal import PROGRAM, printable, tell
-from ..versions import package_version
+from ..system.suggestions import did_you_mean
+from ..system.terminal import PROGRAM, printable, tell
+from ..system.versions import package_version
 
 __all__ = ["main", "whole_parser"]
 

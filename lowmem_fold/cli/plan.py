@@ -16,19 +16,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..devices import device_here, find_device, named_device
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
 from ..memory.budget import format_memory
-from ..run.batches import WINDOW_TOKENS
-from ..run.options import DEFAULT_MODEL, PLACEMENTS, RunOptions
-from ..terminal import say, tell
+from ..planning.options import PLACEMENTS
+from ..run.options import RunOptions
+from ..run.order import WINDOW_TOKENS
+from ..system.devices import device_here, find_device, named_device
+from ..system.terminal import say, tell
 from .backbone import add_device, add_fasta, add_letter_options
 from .main import OK, SOME_FAILED
 from .plan_text import batch_text, cards_table, plans_text
 
 if TYPE_CHECKING:
     from ..planning.plan import Planner, Plans
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["add_arguments", "run"]
 
@@ -168,40 +170,16 @@ def _records(arguments: argparse.Namespace) -> Sequence[Record]:
         raise InputError(
             f"{arguments.fasta}: no such file. To plan for {arguments.fasta} residues: -L {arguments.fasta}"
         )
-    from ..sequences import read_fasta
+    from ..sequences.fasta import read_fasta
 
     return read_fasta(arguments.fasta, allow_nucleotide_letters=arguments.allow_nucleotide_letters)
 
 
 def _planner(arguments: argparse.Namespace) -> Planner:
     """Return the planner, once the device's speed is known, if it is to be known."""
-    planner = _plain_planner(arguments)  # refuses what is wrong before anything is measured
-    device = device_here(arguments.device)
-    if device is None and arguments.calibrate:
-        raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
-    if device is None or not (_wants_speed(device, arguments)):
-        return planner
-    from ..planning.calibration import calibrate
-
-    find_device(device)
-    tell(f"measuring how fast {device} is: about 10 seconds, once on this machine (--no-calibrate: not at all)")
-    if calibrate(device).spread > _BUSY:
-        tell("the machine was busy meanwhile: times may be too high (--calibrate measures again)")
-    return _plain_planner(arguments)
-
-
-def _wants_speed(device: str, arguments: argparse.Namespace) -> bool:
-    if arguments.calibrate is not None or arguments.json:
-        return bool(arguments.calibrate)
-    from ..planning.calibration import cached
-
-    return cached(device) is None
-
-
-def _plain_planner(arguments: argparse.Namespace) -> Planner:
     from ..planning.plan import Planner
 
-    return Planner(
+    planner = Planner(  # refuses what is wrong before anything is measured
         arguments.memory,
         arguments.model,
         arguments.precision,
@@ -210,6 +188,17 @@ def _plain_planner(arguments: argparse.Namespace) -> Planner:
         arguments.host_memory,
         arguments.num_recycles,
     )
+    device = device_here(arguments.device)
+    if device is None and arguments.calibrate:
+        raise InputError(f"--calibrate measures a device, and {arguments.device} is not here")
+    asked = arguments.calibrate if arguments.calibrate is not None or arguments.json else not planner.knows_speed
+    if device is None or not asked:
+        return planner
+    find_device(device)
+    tell(f"measuring how fast {device} is: about 10 seconds, once on this machine (--no-calibrate: not at all)")
+    if planner.calibrate().spread > _BUSY:
+        tell("the machine was busy meanwhile: times may be too high (--calibrate measures again)")
+    return planner
 
 
 def _cards(arguments: argparse.Namespace) -> int:

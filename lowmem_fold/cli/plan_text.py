@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..memory.budget import format_memory
-from ..run.options import PLACEMENTS
+from ..planning.options import PLACEMENTS
 
 if TYPE_CHECKING:
     from ..planning.cards import Longest
     from ..planning.plan import Plan, Plans
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["batch_text", "cards_table", "duration", "faster_plan", "plans_text", "rows_that_matter"]
 

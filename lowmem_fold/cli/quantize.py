@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
-from ..run.options import DEFAULT_MODEL
-from ..terminal import say
+from ..families.registry import DEFAULT_MODEL
+from ..system.terminal import say
 from .info import weights_table
 from .main import OK, PROGRAM
 
@@ -62,18 +62,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(arguments: argparse.Namespace, out: Path) -> None:
     from ..backbones.loading import load_backbone
-    from ..checkpoint import find_model
-    from ..folder import load
-    from ..saving import save_dequantized, save_quantized
+    from ..checkpoints.checkpoint import find_checkpoint
+    from ..checkpoints.saving import save_dequantized, save_quantized
+    from ..families.registry import family_of
+    from ..loading import load
 
-    checkpoint = find_model(arguments.model)
+    checkpoint = find_checkpoint(arguments.model)
     if (checkpoint.policy() is None) == arguments.dequantize:
         raise InputError(
             f"{arguments.model} is not quantized: there is nothing to unpack"
             if arguments.dequantize
             else f"{arguments.model} is quantized already ({checkpoint.policy()}); quantize its source"
         )
-    of_kind = load if checkpoint.folds else load_backbone
+    of_kind = load_backbone if family_of(checkpoint) is None else load
     loaded = of_kind(arguments.model, precision=arguments.precision, device="cpu", placement="resident")
     try:
         if arguments.dequantize:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .backbone import add_model_options, add_sequence_options, load, records
 from .main import OK, SOME_FAILED
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..backbones.likelihood import LikelihoodTask
     from ..backbones.score_table import TableSummary
     from ..backbones.variants import VariantsTask
-    from ..sequences import Record
+    from ..sequences.records import Record
 
     _Tasks = Sequence[tuple[Record, LikelihoodTask | VariantsTask]]
 

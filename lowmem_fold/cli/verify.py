@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..run.options import DEFAULT_MODEL, RunOptions
-from ..terminal import say, tell
+from ..families.registry import DEFAULT_MODEL
+from ..run.options import RunOptions
+from ..system.terminal import say, tell
 from .backbone import add_device
 from .main import OK, SOME_FAILED
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..terminal import say, tell
+from ..system.terminal import say, tell
 from .main import OK, SOME_FAILED
 
 if TYPE_CHECKING:

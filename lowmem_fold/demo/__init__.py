@@ -5,8 +5,6 @@ that made it are programs: `python -m lowmem_fold.demo.prepare` (training data),
 `.evaluate` (held-out scores).
 """
 
-from pathlib import Path
+from ..checkpoints.checkpoint import DEMO_FOLDER as MODEL_FOLDER
 
 __all__ = ["MODEL_FOLDER"]
-
-MODEL_FOLDER = Path(__file__).resolve().parent / "model"

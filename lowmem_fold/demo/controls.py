@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..bench.structures import Structure
-from .evaluate import Guess
+from ..predictions.structures import Structure
+from .guess import Guess
 
 if TYPE_CHECKING:
     from ..folder import Folder

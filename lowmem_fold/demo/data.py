@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..residues import RESIDUE_LETTERS
+from ..sequences.residues import RESIDUE_LETTERS
 
 __all__ = ["Batch", "Chains", "collate", "draw_batch"]
 

@@ -10,32 +10,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..bench.structures import Structure, read_pdb_folder
 from ..metrics import chi_angles, chi_errors, lddt_per_residue, tm_score
-from ..residues import ATOM_ORDER
+from ..predictions.structures import Structure, read_pdb_folder
+from ..sequences.residues import ATOM_ORDER
+from .guess import Guess
 
 if TYPE_CHECKING:
     from ..bench.records import Measurement
     from ..folder import Folder
 
-__all__ = ["Guess", "compare", "evaluate", "folded", "main", "summary"]
+__all__ = ["compare", "evaluate", "folded", "main", "summary"]
 
 _CA = ATOM_ORDER["CA"]
 CHI_TOLERANCE = 40.0
 """Degrees within which a chi angle counts as right, as usual for rotamers (SCWRL4: Krivov et al. 2009)."""
-
-
-class Guess(NamedTuple):
-    """What a predictor says of a chain of L residues."""
-
-    ca: np.ndarray  # (L, 3) Angstrom
-    chi: np.ndarray | None = None  # (L, 4) radians
-    plddt: np.ndarray | None = None  # (L,) 0 to 100
-    ptm: float | None = None
 
 
 def folded(folder: Folder, num_recycles: int) -> Callable[[Structure], Guess]:
@@ -114,7 +106,7 @@ def evaluate(
     structures: Sequence[Structure], model: str, num_recycles: int, device: str, controls: bool
 ) -> list[Measurement]:
     """Measure a model, and if asked the controls after it; `requested["predictor"]` tells which a record is of."""
-    from ..folder import load
+    from ..loading import load
     from .controls import draw_pairs, helix, random_weights
 
     folder = load(model, device=device)

@@ -24,7 +24,7 @@ from biotite.structure.io import pdb, pdbx
 
 from ..errors import InputError
 from ..metrics import chi_angles
-from ..residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
+from ..sequences.residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
 from .debian import data_archive
 
 __all__ = ["FullAtomChains", "read_packages"]

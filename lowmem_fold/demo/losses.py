@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..residues import CHI_IS_SYMMETRIC, RESIDUE_LETTERS
+from ..sequences.residues import CHI_IS_SYMMETRIC, RESIDUE_LETTERS
 from .forward import Output
 from .geometry import backbone_frames, backbone_torsions, ideal_cb
 

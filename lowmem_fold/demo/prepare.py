@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..sequences import read_fasta
+from ..sequences.fasta import read_fasta
 from .full_atom import FullAtomChains, read_packages
 from .structure_database import StructureDatabase, read_database
 

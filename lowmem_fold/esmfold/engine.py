@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensor
 
 from ..errors import InputError
-from ..packing import packed
+from ..pair.storage import PairStorage
+from ..pair.tiles import Tiling, tiles
+from ..sequences.packing import packed
 from . import heads
 from .stem import mixed_states
-from .storage import PairStorage
 from .structure import Structure, predict_structure
-from .tiles import Tiling, tiles
 from .trunk import initial_pair_state, recycle_pair_state, run_block
 
 __all__ = ["Fold", "FoldInput", "FoldOutput", "Weights", "fold_batch", "initial_sequence_states", "one_pass"]
@@ -34,6 +34,9 @@ class FoldInput:
     aatype: Tensor
     residue_index: Tensor
     chain_index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.aatype)
 
 
 @dataclass(frozen=True)

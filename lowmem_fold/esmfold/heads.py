@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .storage import widened
-from .tiles import Tiling, tiles
+from ..pair.storage import widened
+from ..pair.tiles import Tiling, tiles
 
 __all__ = ["AlignedError", "aligned_error", "distogram_logits", "max_aligned_error", "plddt"]
 

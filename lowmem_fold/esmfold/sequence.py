@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pair import pair_bias
-from .tiles import Tiling, tiles
+from ..pair.projection import pair_bias
+from ..pair.tiles import Tiling, tiles
 
 __all__ = ["update_sequence"]
 

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.esm.openfold_utils import Rigid, Rotation
 
-from .pair import channels_first
-from .storage import widened
-from .tiles import Tiling, tiles
+from ..pair.projection import channels_first
+from ..pair.storage import widened
+from ..pair.tiles import Tiling, tiles
 
 __all__ = ["Structure", "atom14_positions", "predict_structure"]
 

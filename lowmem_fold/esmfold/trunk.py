@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .pair import pair_transition, sequence_to_pair, triangle_attention
+from ..pair.storage import widened
+from ..pair.tiles import Tiling, tiles
+from ..pair.transition import pair_transition
+from ..pair.triangle_attention import triangle_attention
+from ..pair.triangle_multiplication import triangle_multiplication
 from .sequence import update_sequence
-from .storage import widened
-from .tiles import Tiling, tiles
-from .triangle_multiplication import triangle_multiplication
+from .sequence_to_pair import sequence_to_pair
 
 __all__ = ["distance_bins", "initial_pair_state", "recycle_pair_state", "run_block"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..residues import ATOM_ORDER, CHI_ATOMS, CHI_IS_SYMMETRIC
+from ..sequences.residues import ATOM_ORDER, CHI_ATOMS, CHI_IS_SYMMETRIC
 
 __all__ = ["chi_angles", "chi_errors"]
 

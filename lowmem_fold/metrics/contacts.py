@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..residues import ATOM_ORDER
+from ..sequences.residues import ATOM_ORDER
 from .points import paired_points
 
 __all__ = ["ContactAgreement", "contact_agreement", "representative_atoms"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..residues import ATOM_ORDER
+from ..sequences.residues import ATOM_ORDER
 from .points import masked_points, paired_points
 
 __all__ = ["Superposition", "all_atom_rmsd", "rmsd", "rotations", "superpose"]

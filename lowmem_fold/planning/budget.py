@@ -14,8 +14,6 @@ from .plan import Planner, Plans
 
 __all__ = ["AMPLE_BYTES", "Budget"]
 
-_PAIR_BYTES = 4 * 512
-"""Of a fold, for each pair of residues: twice what it takes."""
 AMPLE_BYTES = 2**30
 """Beside that, where no plan is made."""
 
@@ -34,6 +32,8 @@ class Budget:
         To the `Planner` of the model in this budget; called once, if it is needed.
     weight_bytes : callable
         To the bytes of the resident weights; called once.
+    pair_bytes : int
+        For each pair of residues, more than a fold takes.
     placement : str, optional
         The only one that may be chosen.
     held_bytes : int
@@ -46,12 +46,13 @@ class Budget:
         device: torch.device,
         make_planner: Callable[[], Planner],
         weight_bytes: Callable[[], int],
+        pair_bytes: int,
         placement: str | None = None,
         held_bytes: int = 0,
     ) -> None:
         self._memory_bytes, self._device, self._held_bytes = memory_bytes, device, held_bytes
         self._make_planner, self._count_weights = make_planner, weight_bytes
-        self._asked = placement
+        self._pair_bytes, self._asked = pair_bytes, placement
         self._fits: dict[str, int] = {}  # most residues that are known to fit, by placement
         self._spare: dict[str, int] = {}
 
@@ -69,7 +70,7 @@ class Budget:
 
     def is_ample(self, length: int) -> bool:
         """Whether a record of so many residues fits with all weights resident, without a plan."""
-        return self._weight_bytes + _PAIR_BYTES * length**2 + AMPLE_BYTES <= self._memory_bytes
+        return self._weight_bytes + self._pair_bytes * length**2 + AMPLE_BYTES <= self._memory_bytes
 
     def spare_bytes(self, placement: str) -> int:
         """What is left beside the longest record that is known to fit."""

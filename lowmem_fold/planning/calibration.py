@@ -1,9 +1,10 @@
 """How fast this machine is: what the engine's functions take on a device, measured once and cached.
 
-Matrix products alone tell little of a trunk that norms, gates and copies of memory hold up. So each function of the
-engine is timed itself, on random weights, in the widths of ESMFold v1 and in the narrow ones of the demo model, at a
-few short lengths; and the price of each quantity of its work (`work`) is fitted to that. With these prices other
-lengths and widths are predicted. Lengths are added, each up to three times the last, as long as the time allows.
+Matrix products alone tell little of a trunk that norms, gates and copies of memory hold up. So each function of a
+family's engine is timed itself, on random weights, in the widths of its published model and in narrow ones, at a few
+short lengths; and the price of each quantity of its work (`families.interface.Work`) is fitted to that. With these
+prices other lengths and widths are predicted. Lengths are added, each up to three times the last, as long as the time
+allows.
 
 On a CPU the parts of a function's work add up. On a GPU the host starts operations while the device computes, so that
 it takes the longer of the two: starting them all, or computing them. That has been seen on no GPU yet.
@@ -24,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bench.environment import cpu_model
-from ..cache import read_json, write_json
-from ..esmfold.tiles import Tiling
-from ..versions import installed_version, package_version
-from .work import FUNCTIONS, Widths, Work
+from ..families.interface import Cost, FoldingFamily, Work
+from ..pair.tiles import Tiling
+from ..system.cache import read_json, write_json
+from ..system.machine import cpu_model
+from ..system.versions import installed_version, package_version
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +46,6 @@ _SCHEMA_VERSION = 1
 _STORED_REPEATS = 5
 # Any product costs at least this part of what a large one does, whose measurement has an error too.
 _LEAST_PRICE = 0.8
-# What a long protein spends most on is timed at such a length by itself, and costs no less than there.
-_OF_LONG = {"triangle_attention": "attention", "triangle_multiplication": "triangle"}
-# Their attention is little beside their weights at the lengths that are timed, where its price would be chance.
-_LITTLE_ATTENTION = ("stem", "sequence")
 # A function counts as computing, not starting operations, where it takes so many times what starting them takes.
 _COMPUTING = 1.5
 
@@ -101,13 +98,13 @@ class Calibration:
         return _priced(self.prices[function], work, self.device_type != "cpu")
 
 
-def cached(device: str | torch.device) -> Calibration | None:
-    """The calibration of `cpu`, `cuda`, `cuda:N` or `mps` if there is one; measures nothing.
+def cached(device: str | torch.device, family: FoldingFamily) -> Calibration | None:
+    """The calibration of `cpu`, `cuda`, `cuda:N` or `mps` for a family if there is one; measures nothing.
 
     That of a CPU is found without torch.
     """
-    facts = _facts(str(device))
-    found = _from_json(read_json(_name(facts)))
+    facts = _facts(str(device), family)
+    found = _from_json(read_json(_name(facts)), family)
     if found is None or dict(found.facts) != facts:
         return None
     torch = sys.modules.get("torch")
@@ -116,20 +113,20 @@ def cached(device: str | torch.device) -> Calibration | None:
     return found
 
 
-def calibrate(device: str | torch.device) -> Calibration:
-    """Measure a device, about 10 seconds of it, and cache the result."""
+def calibrate(device: str | torch.device, family: FoldingFamily) -> Calibration:
+    """Measure a device with the functions of a family, about 10 seconds of it, and cache the result."""
     import torch
 
     target = torch.device(device)
-    facts = _facts(str(device))
-    samples, rates = list(_samples(target)), _rates(target)
+    facts = _facts(str(device), family)
+    samples, rates = list(_samples(target, family.cost)), _rates(target)
     calibration = Calibration(
         device_type=target.type,
         facts=facts,
         threads=torch.get_num_threads(),
         cache_bytes=Tiling.for_device(target).cache_bytes,
         rates=rates,
-        prices=_prices(samples, rates, target.type != "cpu"),
+        prices=_prices(samples, rates, target.type != "cpu", family.cost),
         stored=_stored(target),
         samples=samples,
     )
@@ -139,11 +136,12 @@ def calibrate(device: str | torch.device) -> Calibration:
     return calibration
 
 
-def _facts(device: str) -> dict[str, Any]:
+def _facts(device: str, family: FoldingFamily) -> dict[str, Any]:
     """What tells one machine's speed from another's. The threads of torch are told by the environment: torch itself
     would have to be imported."""
     kind = device.partition(":")[0]
-    facts = {"device": kind, "torch": installed_version("torch"), "lowmem_fold": package_version()}
+    versions = {"torch": installed_version("torch"), "lowmem_fold": package_version()}
+    facts = {"device": kind, "family": family.name, **versions}
     if kind == "cuda":
         import torch
 
@@ -158,26 +156,26 @@ def _name(facts: Mapping[str, Any]) -> str:
     return f"calibration-{facts['device']}-{digest}"
 
 
-def _from_json(value: Any) -> Calibration | None:
+def _from_json(value: Any, family: FoldingFamily) -> Calibration | None:
     """None of what is no calibration of this version."""
     try:
         found = Calibration(**value)
         known = {term for prices in found.prices.values() for term in prices} <= Work().terms().keys()
-        complete = FUNCTIONS.keys() <= found.prices.keys() and "copy" in found.rates and dict(found.facts)
+        complete = set(family.cost.functions()) <= found.prices.keys() and "copy" in found.rates and dict(found.facts)
         return found if known and complete and found.schema_version == _SCHEMA_VERSION else None
     except (TypeError, ValueError, AttributeError):
         return None
 
 
-def _samples(device: torch.device) -> Iterator[dict[str, Any]]:
-    """Seconds of each function, in both widths, at one length after another."""
-    models = _models(device)
+def _samples(device: torch.device, cost: Cost) -> Iterator[dict[str, Any]]:
+    """Seconds of each function, of all probes, at one length after another."""
+    models = cost.probes(device, _computing(device))
     start = time.perf_counter()
     last, turn_seconds = 0, 0.0
     while length := _next_length(last, turn_seconds, BUDGET_SECONDS - (time.perf_counter() - start)):
         repeats = REPEATS[length > LENGTHS[1]]
         began = time.perf_counter()
-        yield from _samples_at(models, length, device, repeats)
+        yield from _samples_at(cost, models, length, device, repeats)
         last, turn_seconds = length, (time.perf_counter() - began) / repeats
 
 
@@ -198,34 +196,14 @@ def _computing(device: torch.device) -> list[str]:
     return ["fp32", "fp16", *(["bf16"] if torch.cuda.get_device_capability(device) >= (8, 0) else [])]
 
 
-def _models(device: torch.device) -> dict[tuple[str, str], nn.Module]:
-    """One layer and one block of each model, by its name and the dtype of its stem."""
-    from transformers import EsmConfig
-
-    from ..bench.models import esmfold_v1_config
-    from ..demo import MODEL_FOLDER
-    from ..quantization.formats import DTYPES
-    from .timing import filled_model
-
-    models = {}
-    for name, config in (("esmfold_v1", esmfold_v1_config()), ("demo", EsmConfig.from_pretrained(MODEL_FOLDER))):
-        config.num_hidden_layers, config.esmfold_config.fp16_esm = 1, False
-        trunk = config.esmfold_config.trunk
-        trunk.num_blocks, trunk.structure_module.num_blocks = 1, 2
-        for dtype in _computing(device):
-            models[name, dtype] = filled_model(config, device)
-            models[name, dtype].esm.to(DTYPES[dtype])
-    return models
-
-
 def _samples_at(
-    models: Mapping[tuple[str, str], nn.Module], length: int, device: torch.device, repeats: int
+    cost: Cost, models: Mapping[tuple[str, str], nn.Module], length: int, device: torch.device, repeats: int
 ) -> Iterator[dict[str, Any]]:
-    from .timing import calls_of, seconds_by_turns
+    from .timing import seconds_by_turns
 
     calls: dict[tuple[str, str], Callable[[], Any]] = {}
     for (name, dtype), model in models.items():
-        found = calls_of(model, length)
+        found = cost.calls(model, length)
         if dtype == "fp32":
             calls |= {(function, name): call for function, call in found.items()}
         else:
@@ -237,12 +215,12 @@ def _samples_at(
             "model": name,
             "length": length,
             "seconds": seconds,
-            "work": FUNCTIONS[function.partition("/")[0]](Widths.of(config), length, Tiling.for_device(device)).terms(),
+            "work": cost.work(config, length, Tiling.for_device(device))[function.partition("/")[0]].terms(),
         }
 
 
 def _prices(
-    samples: Sequence[Mapping[str, Any]], rates: Mapping[str, float], overlapped: bool
+    samples: Sequence[Mapping[str, Any]], rates: Mapping[str, float], overlapped: bool, cost: Cost
 ) -> dict[str, dict[str, float]]:
     by_function: dict[str, list[Mapping[str, Any]]] = {}
     for sample in samples:
@@ -253,9 +231,9 @@ def _prices(
         product = _LEAST_PRICE / rates[function.partition("/")[2] or "fp32"]
         least = {"projections": product, "contractions": product}
         settled: tuple[str, ...] = ()
-        if function in _OF_LONG:
-            least["contractions"] = 1 / rates[_OF_LONG[function]]
-        elif function.startswith(_LITTLE_ATTENTION):
+        if function in cost.long_products:
+            least["contractions"] = 1 / rates[cost.long_products[function]]
+        elif function.startswith(cost.little_attention):
             least["contractions"] = 1 / rates["attention"]
             settled = ("contractions",)
         prices[function] = fitted(works, seconds, least, settled, overlapped)

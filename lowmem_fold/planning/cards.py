@@ -1,7 +1,7 @@
 """The longest protein that fits each size of card, ours and stock transformers', by one ruler.
 
 Ours: activations at a few lengths (`facts`), between which their logarithm is taken to be linear in that of the length;
-the weights of a placement and the reserve are added. Stock: `bench.peaks` runs its own code at short lengths, and the
+the weights of a placement and the reserve are added. Stock: the family runs its own code at short lengths, and the
 law through these, of which it is a sum of powers of the length, gives the others; it has all weights on the card, and
 the same reserve.
 """
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cache import read_json, write_json
-from ..run.options import DEFAULT_MODEL
-from .facts import PHASES, Facts, FactSource, digest
+from ..families.interface import FoldingFamily
+from ..families.registry import DEFAULT_MODEL
+from ..memory.reserve import reserve_bytes
+from ..system.cache import read_json, write_json
+from .facts import Facts, FactSource, digest
 from .longest import longest
-from .reserve import reserve_bytes
 
 __all__ = ["CARDS_GB", "LENGTHS", "PRECISIONS", "STOCK", "Longest", "longest_proteins", "stock_bytes"]
 
@@ -73,12 +74,12 @@ def _row(code: str, precision: str, placement: str, needed: Callable[[int], floa
 def _needed(facts: Mapping[int, Facts], placement: str) -> Callable[[int], float]:
     weights = facts[LENGTHS[0]].placements[placement].phases
     points = np.log(list(facts))
-    peaks = {phase: np.log([found.activations[phase] for found in facts.values()]) for phase in PHASES}
+    peaks = {phase: np.log([found.activations[phase] for found in facts.values()]) for phase in weights}
 
     def needed(length: int) -> float:
         if length > LENGTHS[-1]:
             return float("inf")
-        peak = max(weights[phase] + int(np.exp(np.interp(np.log(length), points, peaks[phase]))) for phase in PHASES)
+        peak = max(weights[phase] + int(np.exp(np.interp(np.log(length), points, peaks[phase]))) for phase in weights)
         return peak + reserve_bytes("cuda", peak)
 
     return needed
@@ -88,7 +89,7 @@ def _stock_rows(source: FactSource) -> Iterator[Longest]:
     for precision, facts in source.at(LENGTHS[0], ["fp32", "fp16"]).items():
         weights = facts.placements["resident"].phases["trunk"]
         for name, chunk_size in STOCK.items():
-            activations = stock_bytes(chunk_size)
+            activations = stock_bytes(source.family, chunk_size)
 
             def needed(length: int, weights: int = weights, activations: Callable = activations) -> float:
                 peak = weights + int(activations(length))
@@ -97,22 +98,19 @@ def _stock_rows(source: FactSource) -> Iterator[Longest]:
             yield _row("transformers", precision, name, needed)
 
 
-def stock_bytes(chunk_size: int | None) -> Callable[[int], float]:
+def stock_bytes(family: FoldingFamily, chunk_size: int | None) -> Callable[[int], float]:
     """Activations of stock code by the length: a sum of its first, second and, unchunked, third power."""
     powers = [1, 2] if chunk_size else [1, 2, 3]
     lengths = _STOCK_LENGTHS[-len(powers) :]
-    peaks = _stock_peaks(chunk_size, lengths)
+    peaks = _stock_peaks(family, chunk_size, lengths)
     factors = np.linalg.solve(np.power.outer(np.array(lengths, dtype=float), powers), np.array(peaks, dtype=float))
     return lambda length: float(factors @ np.power(float(length), powers))
 
 
-def _stock_peaks(chunk_size: int | None, lengths: Sequence[int]) -> list[int]:
-    name = f"plan-stock-{digest(chunk_size, list(lengths))}"
+def _stock_peaks(family: FoldingFamily, chunk_size: int | None, lengths: Sequence[int]) -> list[int]:
+    name = f"plan-stock-{digest(family.name, chunk_size, list(lengths))}"
     known = read_json(name)
     if not isinstance(known, list):
-        from ..bench.peaks import FakeESMFold
-
-        fake = FakeESMFold()
-        known = [fake.stock_peak_bytes(length, chunk_size) for length in lengths]
+        known = family.cost.stock_peaks(lengths, chunk_size)
         write_json(name, known)
     return known

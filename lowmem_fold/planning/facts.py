@@ -12,27 +12,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cache import read_json, write_json
-from ..checkpoint import Checkpoint, find_checkpoint
+from ..checkpoints.checkpoint import Checkpoint
 from ..errors import InputError, ModelError, first_line
-from ..model_names import model_suggestion
+from ..families.registry import DEFAULT_MODEL, find_folding_model, published_family
 from ..precision import Precision, parse_precision
-from ..run.options import DEFAULT_MODEL
-from ..versions import code_digest, environment_versions
+from ..system.cache import read_json, write_json
+from ..system.model_names import model_suggestion
+from ..system.versions import code_digest, environment_versions
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from ..checkpoints.architecture import Architecture
+    from ..families.interface import FoldingFamily, Skeleton
     from ..residency import WeightLayout
-    from .activations import Skeleton
+    from ..residency.placements import Files
 
-__all__ = ["PHASES", "FactSource", "Facts", "Placed", "digest"]
-
-PHASES = {
-    "stem": "the language model",
-    "trunk": "the passes through the trunk, recycling and structure module included",
-    "heads": "the confidence, aligned error included",
-}
+__all__ = ["FactSource", "Facts", "Placed", "digest"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Facts:
     resolved : str
         The precision as the device has it.
     activations : mapping of str to int
-        Peak bytes of all but weights in each of PHASES.
+        Peak bytes of all but weights in each phase of the family.
     layout : mapping
         The fields of a `WeightLayout`.
     placements : mapping of str to Placed
@@ -72,7 +68,9 @@ class Facts:
         """Return the facts of what JSON made of `asdict`; ValueError of anything else."""
         try:
             placements = {name: Placed(**placed) for name, placed in values["placements"].items()}
-            activations = {phase: values["activations"][phase] for phase in PHASES}
+            activations = dict(values["activations"])
+            if not activations or any(placed.phases.keys() != activations.keys() for placed in placements.values()):
+                raise ValueError("the phases of activations and weights differ")
             parse_precision(values["resolved"])
             return cls(values["resolved"], activations, dict(values["layout"]), placements)
         except (KeyError, TypeError, AttributeError) as error:
@@ -91,6 +89,11 @@ class FactSource:
         `cpu`, `cuda` or `mps`; it need not be there.
     num_recycles : int
 
+    Attributes
+    ----------
+    family : FoldingFamily
+        That of the model.
+
     Raises
     ------
     ModelError
@@ -100,7 +103,7 @@ class FactSource:
     def __init__(self, model: str, device_type: str, num_recycles: int) -> None:
         self.model, self.device_type = model, device_type
         self._num_recycles = num_recycles
-        self._checkpoint = _local_checkpoint(model)
+        self._checkpoint, self.family = _local_model(model)
 
     def asked_precision(self, precision: str | Precision | None) -> Precision:
         """As `load` takes it; InputError if the model cannot be had so."""
@@ -153,7 +156,7 @@ class FactSource:
     def _facts(self, length: int, precision: str) -> Facts:
         import torch
 
-        from ..esmfold.tiles import Tiling
+        from ..pair.tiles import Tiling
 
         device = torch.device(self.device_type)
         resolved = parse_precision(precision).resolve(device)
@@ -161,26 +164,21 @@ class FactSource:
         peaks = self._skeleton.activations(length, resolved, tiling, self._num_recycles)
         planned = self._skeleton.planned(resolved)
         layout = self._layout(planned)
-        return Facts(str(resolved), asdict(peaks), asdict(layout), self._placements(planned, layout))
+        return Facts(str(resolved), dict(peaks), asdict(layout), self._placements(planned, layout))
 
     @cached_property
     def _skeleton(self) -> Skeleton:
-        from .activations import Skeleton
-
-        return Skeleton(self.config)
+        return self.family.skeleton(self.config)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """As `config.json` has it."""
         if self._checkpoint is not None:
-            config: dict[str, Any] = json.loads((self._checkpoint.path / "config.json").read_text())
-            return config
+            return self._checkpoint.config
         name = f"plan-config-{digest(self.model)}"
         known = read_json(name)
         if not isinstance(known, dict):
-            from ..bench.models import esmfold_v1_config
-
-            known = dict(esmfold_v1_config().to_dict())
+            known = self.family.published_config()
             write_json(name, known)
         return known
 
@@ -190,7 +188,7 @@ class FactSource:
         found = {}
         for placement in PLACEMENTS:
             held = held_bytes(layout, placement, self.device_type)
-            phases = {"stem": held.stem, "trunk": held.trunk, "heads": held.trunk}
+            phases = {name: getattr(held, phase.stack) for name, phase in self.family.phases.items()}
             reason = refusal(planned, self._files, placement, self.device_type)
             found[placement] = Placed(phases, held.host, not refusal(planned, self._files, placement, "cpu"), reason)
         return found
@@ -199,11 +197,8 @@ class FactSource:
         """Of the whole model: where the skeleton has one layer for all, that many of it."""
         from ..residency import weight_layout
 
-        layout = weight_layout(planned, self._files if self._checkpoint else None)
-        counts = {
-            "stem": self.config["num_hidden_layers"],
-            "trunk": self.config["esmfold_config"]["trunk"]["num_blocks"],
-        }
+        layout = weight_layout(planned, self._files)
+        counts = dict(zip(("stem", "trunk"), self.family.stack_counts(self.config), strict=True))
         return replace(
             layout,
             **{
@@ -214,30 +209,48 @@ class FactSource:
         )
 
     @cached_property
-    def _files(self) -> Any:
-        """What says which tensors the model's files hold; for the published one the names of any that is float32."""
-        from ..weight_files import WeightFiles
+    def _files(self) -> Files:
+        """The model's files, or what they would be."""
+        from ..checkpoints.weight_files import WeightFiles
 
         if self._checkpoint is not None:
             return WeightFiles(self._checkpoint.path)
-        return {name for name, _ in self._skeleton.planned(Precision()).named_parameters()}
+        return _PublishedFiles(self.family.architecture, self.config)
 
 
-def _local_checkpoint(model: str) -> Checkpoint | None:
-    """The model's files, if they are on this machine; None for the published model where they are not."""
+class _PublishedFiles:
+    """The tensors of a published model's files, which are not here: none of them quantized, and all without bytes."""
+
+    def __init__(self, architecture: Architecture, config: Mapping[str, Any]) -> None:
+        self._architecture, self._config = architecture, config
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).endswith((".weight", ".bias"))
+
+    def get(self, name: str) -> Tensor:
+        import torch
+
+        from ..quantization.formats import DTYPES
+
+        return torch.empty(0, dtype=DTYPES[self._architecture.file_dtype(name, self._config)], device="meta")
+
+
+def _local_model(model: str) -> tuple[Checkpoint | None, FoldingFamily]:
+    """The model's files, if they are on this machine, and its family; no files of a published model where they are
+    not."""
     if model == "demo" or Path(model).exists():
-        return find_checkpoint(model)
+        return find_folding_model(model)
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
         config = try_to_load_from_cache(model, "config.json")
     except HFValidationError:
-        return find_checkpoint(model)  # says what a model can be
+        return find_folding_model(model)  # says what a model can be
     if isinstance(config, str) and Checkpoint(model, Path(config).parent).is_complete():
-        return find_checkpoint(model)
-    if model == DEFAULT_MODEL:
-        return None
+        return find_folding_model(model)
+    if family := published_family(model):
+        return None, family
     raise ModelError(
         f"{model} is not on this machine, and a plan downloads nothing.{model_suggestion(model)} Get it by: hf download"
         f" {model} --local-dir DIR, then give --model DIR. {DEFAULT_MODEL} and demo can be planned without."

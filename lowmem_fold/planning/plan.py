@@ -15,16 +15,17 @@ from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from ..devices import device_here, named_device
 from ..errors import InputError
+from ..families.registry import DEFAULT_MODEL
 from ..memory.budget import format_memory, parse_memory
 from ..memory.capacity import host_capacity, usable_bytes
+from ..memory.reserve import reserve_bytes
 from ..precision import PRESETS, Precision, parse_precision
-from ..run.options import DEFAULT_MODEL, RunOptions
-from .calibration import cached
-from .facts import PHASES, Facts, FactSource, Placed
+from ..system.devices import device_here, device_word, named_device
+from .calibration import Calibration, cached, calibrate
+from .facts import Facts, FactSource, Placed
 from .longest import longest
-from .reserve import reserve_bytes
+from .options import check_placing
 
 if TYPE_CHECKING:
     from ..residency import WeightLayout
@@ -43,7 +44,7 @@ class Plan:
     peak_bytes : int
         Most bytes of tensors on the device at once.
     phase : str
-        The one of PHASES that needs them.
+        The one that needs them.
     weight_bytes : int
         The weights' part in that phase.
     reserve_bytes : int
@@ -175,25 +176,29 @@ class Planner:
         host_memory: str | int | None,
         num_recycles: int,
     ) -> None:
-        RunOptions(  # checks them
-            model=model,
-            device=device,
-            num_recycles=num_recycles,
-            memory=memory,
-            host_memory=host_memory,
-            placement=placement,
-        )
+        check_placing(model, device_word(device), memory, host_memory, placement)
         self._memory = None if memory is None else parse_memory(memory)
         self._host_memory = None if host_memory is None else parse_memory(host_memory)
         self._placement = placement
         self._device = named_device(device)
         self._num_recycles = num_recycles
-        self._source = FactSource(str(model), self._device.partition(":")[0], num_recycles)
+        self._source = FactSource(model, self._device.partition(":")[0], num_recycles)
+        self._source.family.check_options(num_recycles=num_recycles)
         self.precision = str(self._source.asked_precision(precision))
         is_here = device_here(self._device) is not None
         if self._memory is None and is_here:
             self._memory = _free_bytes(self._device)
-        self._calibration = cached(self._device) if is_here else None
+        self._calibration = cached(self._device, self._source.family) if is_here else None
+
+    @property
+    def knows_speed(self) -> bool:
+        """Whether plans say seconds: the device is here, and its speed was measured."""
+        return self._calibration is not None
+
+    def calibrate(self) -> Calibration:
+        """Measure the device, which has to be here, about 10 seconds of it: plans say seconds from then on."""
+        self._calibration = calibrate(self._device, self._source.family)
+        return self._calibration
 
     def plans(self, length: int, *, presets: bool = True) -> Plans:
         """For one record. presets: whether they are weighed beside the precision asked for."""
@@ -229,8 +234,8 @@ class Planner:
 
     def _weigh(self, length: int, precision: str, facts: Facts, placement: str) -> Plan:
         placed = facts.placements[placement]
-        peaks = {phase: placed.phases[phase] + facts.activations[phase] for phase in PHASES}
-        phase = max(PHASES, key=peaks.__getitem__)
+        peaks = {phase: placed.phases[phase] + facts.activations[phase] for phase in self._source.family.phases}
+        phase = max(peaks, key=peaks.__getitem__)
         peak = peaks[phase]
         refusal = placed.refusal or self._host_shortage(placed)
         made = Plan(
@@ -257,6 +262,7 @@ class Planner:
         from .seconds import predict_seconds
 
         return predict_seconds(
+            self._source.family,
             self._source.config,
             length,
             num_recycles=self._num_recycles,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..esmfold.tiles import Tiling
+from ..families.interface import FoldingFamily, Schedule, Work
+from ..pair.tiles import Tiling
 from .calibration import Calibration
-from .work import FUNCTIONS, PER_BLOCK, PER_PASS, Widths, Work
 
 if TYPE_CHECKING:
     from ..precision import Part, Precision
@@ -47,6 +47,7 @@ class Seconds:
 
 
 def predict_seconds(
+    family: FoldingFamily,
     config: Mapping[str, Any],
     length: int,
     *,
@@ -60,6 +61,8 @@ def predict_seconds(
 
     Parameters
     ----------
+    family : FoldingFamily
+        That of the model.
     config : mapping
         The model's, as its `config.json` has it.
     length : int
@@ -82,16 +85,18 @@ def predict_seconds(
     """
     if calibration is None or not _is_calibrated(precision, calibration):
         return None
-    widths = Widths.of(config)
-    tiling = Tiling(cache_bytes=calibration.cache_bytes)
-    work = {name: count(widths, length, tiling) for name, count in FUNCTIONS.items()}
+    schedule = family.cost.schedule(config)
+    work = family.cost.work(config, length, Tiling(cache_bytes=calibration.cache_bytes))
     passes = num_recycles + 1
-    block = sum(calibration.seconds(name, work[name]) for name in PER_BLOCK)
-    block = max(0.0, block + _stored_extra(precision.trunk, "fp32", widths.sequence_track_weights, length, calibration))
-    once_a_pass = sum(calibration.seconds(name, work[name]) for name in PER_PASS)
-    trunk = passes * (widths.blocks * block + once_a_pass) + calibration.seconds("heads", work["heads"])
+
+    def of(names: Sequence[str]) -> float:
+        return sum(calibration.seconds(name, work[name]) for name in names)
+
+    extra = _stored_extra(precision.trunk, "fp32", schedule.block_weights, length, calibration)
+    block = max(0.0, of(schedule.per_block) + extra)
+    trunk = passes * (schedule.blocks * block + of(schedule.per_pass)) + of(schedule.once)
     copies, window_copies = _copies(placement, layout, calibration, passes, block)
-    return Seconds(_stem_seconds(widths, length, precision, work["stem"], calibration), trunk, copies, window_copies)
+    return Seconds(_stem_seconds(schedule, length, precision, work["stem"], calibration), trunk, copies, window_copies)
 
 
 def _compute(part: Part) -> str:
@@ -109,9 +114,8 @@ def _stem(precision: Precision) -> str:
     return "stem" if compute == "fp32" else f"stem/{compute}"
 
 
-def _stem_seconds(widths: Widths, length: int, precision: Precision, work: Work, calibration: Calibration) -> float:
-    weights = widths.stem_layers * widths.stem_layer_weights
-    extra = _stored_extra(precision.stem, _compute(precision.stem), weights, length + 2, calibration)
+def _stem_seconds(schedule: Schedule, length: int, precision: Precision, work: Work, calibration: Calibration) -> float:
+    extra = _stored_extra(precision.stem, _compute(precision.stem), schedule.stem_weights, length + 2, calibration)
     return max(0.0, calibration.seconds(_stem(precision), work) + extra)
 
 

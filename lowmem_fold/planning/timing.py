@@ -1,36 +1,23 @@
-"""Timing the engine's functions and a device's basic rates."""
+"""Timing calls, and a device's basic rates."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from ..bench.models import random_record
-from ..esmfold import engine, heads
-from ..esmfold.pair import pair_transition, sequence_to_pair, triangle_attention
-from ..esmfold.sequence import update_sequence
-from ..esmfold.structure import predict_structure
-from ..esmfold.tiles import Tiling
-from ..esmfold.triangle_multiplication import triangle_multiplication
-from ..esmfold.trunk import recycle_pair_state
+from ..pair.tiles import Tiling
 from ..quantization.formats import FORMATS
-
-if TYPE_CHECKING:
-    from transformers import EsmConfig
 
 __all__ = [
     "MATRIX",
     "ROWS",
     "attention_rate",
-    "calls_of",
     "copy_rate",
-    "filled_model",
     "product_rate",
     "seconds_by_turns",
     "seconds_of",
@@ -47,52 +34,6 @@ _COPIED_BYTES = 64 * 2**20
 # As a matrix of ESMFold's stem: no cache near a core holds it in float32.
 MATRIX = (2048, 2560)
 ROWS = (32, 160)
-
-
-def filled_model(config: EsmConfig, device: torch.device) -> nn.Module:
-    """A model of random weights, of which none is drawn twice: transformers would draw its own first."""
-    from accelerate import init_empty_weights
-    from transformers import EsmForProteinFolding
-
-    with init_empty_weights(include_buffers=False):
-        model = EsmForProteinFolding(config)
-    for module in model.modules():
-        for name, empty in list(module.named_parameters(recurse=False)):
-            bound = empty.shape[-1] ** -0.5 if empty.ndim > 1 else 0.1
-            value = torch.empty(empty.shape, device=device).uniform_(-bound, bound)
-            setattr(module, name, nn.Parameter(value, requires_grad=False))
-    return model.to(device).eval()
-
-
-def calls_of(model: nn.Module, length: int) -> dict[str, Callable[[], Any]]:
-    """Calls of the functions of `work.FUNCTIONS` on random states of a length, by name."""
-    device, trunk, block = model.device, model.trunk, model.trunk.blocks[0]
-    record, tiling = random_record(length, device=str(device)), Tiling.for_device(device)
-    s = torch.randn(length, trunk.recycle_s_norm.weight.shape[0], device=device)
-    z = torch.randn(length, length, trunk.recycle_z_norm.weight.shape[0], device=device)
-    state = torch.randn(length, trunk.structure_module.config.sequence_dim, device=device)
-    backbone = 10 * torch.randn(length, 3, 3, device=device)
-
-    def both(function: Callable[..., None], modules: tuple, keyword: str) -> None:
-        for module, value in zip(modules, (False, True), strict=True):
-            function(z, module, tiling, **{keyword: value})
-
-    multiplications, attentions = (block.tri_mul_out, block.tri_mul_in), (block.tri_att_start, block.tri_att_end)
-    calls: dict[str, Callable[[], Any]] = {
-        "stem": lambda: engine.initial_sequence_states(model, [record]),
-        "sequence": lambda: update_sequence(s, [z], block, tiling),
-        "sequence_to_pair": lambda: sequence_to_pair(z, s, block.sequence_to_pair, tiling),
-        "triangle_multiplication": lambda: both(triangle_multiplication, multiplications, "incoming"),
-        "triangle_attention": lambda: both(triangle_attention, attentions, "ending"),
-        "pair_transition": lambda: pair_transition(z, block.mlp_pair.mlp, tiling),
-        "recycling": lambda: recycle_pair_state(trunk, z, backbone, record.residue_index, tiling),
-        "structure": lambda: predict_structure(trunk, s, z, record.aatype, tiling),
-        "heads": lambda: (
-            heads.aligned_error(model.ptm_head, z, record.chain_index, tiling, keep_pae=True),
-            heads.plddt(model.lddt_head, state, model.lddt_bins),
-        ),
-    }
-    return {name: torch.no_grad()(call) for name, call in calls.items()}
 
 
 def seconds_of(call: Callable[[], Any], device: torch.device) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..optional_packages import install_command
+from ..system.optional_packages import install_command
 from . import bnb, quanto
 from .formats import FORMATS, Plain, row_blocks
 

@@ -25,18 +25,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..architecture import architecture_of
-from ..inventory import weight_tensors
+from ..checkpoints.architecture import architecture_of
+from ..checkpoints.inventory import weight_tensors
 from ..quantization.formats import DTYPES
 from ..quantization.stored import StoredLinear
-from ..weight_files import WeightFiles
 
 __all__ = [
     "PLACEMENTS",
+    "Files",
     "Held",
     "WeightLayout",
     "held_bytes",
@@ -50,6 +51,14 @@ __all__ = [
 
 #: From the fastest to the smallest.
 PLACEMENTS = ("resident", "staged", "streamed")
+
+
+class Files(Protocol):
+    """The tensors of a checkpoint by their names: a `WeightFiles`, or what stands in for files that are not here."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def get(self, name: str) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -95,11 +104,10 @@ def held_bytes(layout: WeightLayout, placement: str, device_type: str) -> Held:
     return Held(layout.fixed + 2 * max(stem), layout.fixed + 2 * max(trunk, default=0), waiting)
 
 
-def weight_layout(planned: nn.Module, files: WeightFiles | None = None) -> WeightLayout:
+def weight_layout(planned: nn.Module, files: Files) -> WeightLayout:
     """Of a model as `planned_model` makes it.
 
-    files: the checkpoint; without one, that of `facebook/esmfold_v1` is meant: the stem in float16, the rest in
-    float32, nothing quantized.
+    files: the checkpoint, or what stands in for it.
     """
     stem, trunk = stacks(planned)
     of_stem, of_trunk = (tuple(_layer_bytes(layer) for _, layer in layers) for layers in (stem, trunk))
@@ -131,7 +139,7 @@ def name_in_files(name: str, key: str, module: nn.Module) -> str:
     return f"{name}.{'weight' if plain else key}"
 
 
-def refusal(planned: nn.Module, files: WeightFiles, placement: str, device_type: str) -> str | None:
+def refusal(planned: nn.Module, files: Files, placement: str, device_type: str) -> str | None:
     """Why a model cannot have a placement, with what to do; None if it can."""
     if placement == "resident" or device_type != "cpu" or waits_in_files(planned, files):
         return None
@@ -141,7 +149,7 @@ def refusal(planned: nn.Module, files: WeightFiles, placement: str, device_type:
     )
 
 
-def waits_in_files(planned: nn.Module, files: WeightFiles) -> bool:
+def waits_in_files(planned: nn.Module, files: Files) -> bool:
     """Whether the files hold every tensor of the stacks, in this dtype or another."""
     return all(
         name_in_files(name, key, module) in files
@@ -155,7 +163,7 @@ def _layer_bytes(layer: nn.Module) -> int:
     return sum(tensor.nbytes for *_, tensor in layer_tensors("", layer))
 
 
-def _converted_bytes(prefix: str, layer: nn.Module, files: WeightFiles | None) -> int:
+def _converted_bytes(prefix: str, layer: nn.Module, files: Files) -> int:
     return sum(
         tensor.nbytes
         for name, key, module, tensor in layer_tensors(prefix, layer)
@@ -163,9 +171,6 @@ def _converted_bytes(prefix: str, layer: nn.Module, files: WeightFiles | None) -
     )
 
 
-def _dtype_in_files(name: str, key: str, module: nn.Module, files: WeightFiles | None) -> torch.dtype | None:
+def _dtype_in_files(name: str, key: str, module: nn.Module, files: Files) -> torch.dtype | None:
     full = name_in_files(name, key, module)
-    if files is not None:
-        return files.get(full).dtype if full in files else None
-    published = torch.float16 if name.startswith("esm.") else torch.float32
-    return published if full.endswith((".weight", ".bias")) else None
+    return files.get(full).dtype if full in files else None

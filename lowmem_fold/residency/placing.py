@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..architecture import ESMFOLD, Architecture
-from ..checkpoint import Checkpoint
+from ..checkpoints.architecture import Architecture
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.loader import Building
+from ..checkpoints.weight_files import WeightFiles
 from ..errors import InputError
-from ..loader import Building
 from ..memory.budget import format_memory
 from ..memory.capacity import host_capacity
 from ..memory.heap import large_blocks_returned
 from ..precision import Precision
-from ..weight_files import WeightFiles
 from .layers import Layers, Residency, StagedLayers, StreamedLayers
 from .moved import MovedLayer
 from .placements import held_bytes, refusal, stacks, waits_in_files, weight_layout
@@ -31,8 +31,8 @@ def load_placed(
     precision: Precision,
     device: torch.device,
     placement: str,
+    architecture: Architecture,
     host_bytes: int | None = None,
-    architecture: Architecture = ESMFOLD,
 ) -> tuple[Any, Residency]:
     """The model for inference, and what brings the weights of its stacks of layers.
 

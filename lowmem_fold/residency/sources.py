@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..weight_files import WeightFiles
+from ..checkpoints.weight_files import WeightFiles
 from .moved import MovedLayer
 
 __all__ = ["FileSource", "HostSource", "Source"]

@@ -1,27 +1,33 @@
-"""Whether a run may write into a folder: nothing is mixed, nothing is overwritten unasked. Reads only."""
+"""What is checked before a run, which may write into a folder only if nothing is mixed and nothing overwritten unasked;
+and so what is left to fold. Reads only."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..formats.files import nearest_existing
-from ..ids import check_id
-from ..molecules import refuse_nucleotides
-from .lock import FolderLock
-from .options import RunOptions, differing_settings, settings_id
-from .output import CSV, TABLE, OutputFolder, StoredResult
+from ..predictions.pdb import refuse_large
+from ..sequences.ids import check_id
+from ..sequences.molecules import refuse_nucleotides
+from ..sequences.residues import existing_atoms
+from ..system.files import nearest_existing
+from ..system.lock import FolderLock
+from ..system.settings import differing_settings, settings_id
+from .options import RunOptions, known_settings
+from .output import CSV, TABLE, OutputFolder
+from .result_files import StoredResult
+from .run_config import CONFIG, read_config
+from .stem_cache import StemCache
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
 
-__all__ = ["check_output", "check_unlocked"]
+__all__ = ["unfinished"]
 
 _MAX_LISTED = 3
-# Below both, any record fits into PDB: 99,999 atoms are 7,000 residues at least, and it names 62 chains.
-_LARGE, _MANY_CHAINS = 7_000, 60
 _NAMES = {
     "fingerprint": "--model",
     "num_recycles": "--num-recycles",
@@ -30,10 +36,11 @@ _NAMES = {
 }
 
 
-def check_output(
-    output: OutputFolder, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any]
-) -> None:
-    """Refuse a run that cannot write into the folder, or would mix or overwrite results there.
+def unfinished(
+    output: OutputFolder, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any] | None = None
+) -> list[Record]:
+    """Refuse a run that cannot write into the folder, or would mix or overwrite results there; else return the records
+    that are left to fold.
 
     Parameters
     ----------
@@ -41,8 +48,9 @@ def check_output(
     records : sequence of Record
         All records of the input.
     options : RunOptions
-    settings : Mapping
-        The settings that decide the numbers; those not known before the model is loaded may be absent.
+    settings : Mapping, optional
+        That decide the numbers. None: no model is loaded yet. Then the records, the lock and the cache of the stem are
+        checked too, and what is finished is told as far as it can be known.
 
     Raises
     ------
@@ -51,17 +59,35 @@ def check_output(
     """
     _refuse_place(output)
     output.refuse_links()
+    if settings is not None:
+        _checked_config(output, records, options, settings)
+        return output.unfinished(records, options, settings)
     for record in records:
         check_id(record.id)
         if not options.allow_nucleotide_letters:
             refuse_nucleotides(record.chains, record.source or record.id)
-        _refuse_unwritable(record, options)
+        if ".pdb" in options.endings:  # better now than after hours of folding
+            refuse_large(record.id, record.chains, int(existing_atoms("".join(record.chains)).sum()))
+    config = _checked_config(output, records, options, known_settings(options))
+    if output.path.is_dir():
+        FolderLock(output.path).check()
+    if options.stem_cache is not None:
+        StemCache(Path(options.stem_cache), {}).check()
+    if config is None or config["settings"].get("model") != options.model:
+        return list(records)
+    return output.unfinished(records, options, config["settings"])
+
+
+def _checked_config(
+    output: OutputFolder, records: Sequence[Record], options: RunOptions, settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What ``config.json`` says, if there is one, and results that are there agree with it and the settings."""
     if not output.path.is_dir():
-        return
-    config = output.read_config(adopt=options.adopt)
+        return None
+    config = read_config(output.path / CONFIG, options.adopt, output.is_of_a_run)
     if config is None and not output.is_of_a_run():
         _refuse_foreign_files(output, records, options)
-        return
+        return None
     if output.has_foreign_csv() and not options.overwrite:
         raise InputError(
             f"{output.path / CSV}: is not from lowmem-fold and would be overwritten. Rename it, or give another folder "
@@ -73,12 +99,7 @@ def check_output(
     elif results:
         _refuse_mixture(output, config["settings"], settings, records, options, results)
     _refuse_other_sequences(output, records, options, results)
-
-
-def check_unlocked(output: OutputFolder) -> None:
-    """Raise InputError if another run is writing into the folder."""
-    if output.path.is_dir():
-        FolderLock(output.path).check()
+    return config
 
 
 def _refuse_place(output: OutputFolder) -> None:
@@ -87,21 +108,6 @@ def _refuse_place(output: OutputFolder) -> None:
         raise InputError(f"{place}: is a file, and results go into a folder. Give another one with -o.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{place}: no permission to write there. Give another folder with -o.")
-
-
-def _refuse_unwritable(record: Record, options: RunOptions) -> None:
-    """Write a record that may be too large for PDB with zeros for numbers: better now than after hours of folding."""
-    if ".pdb" not in options.endings or (record.length < _LARGE and len(record.chains) < _MANY_CHAINS):
-        return
-    import numpy as np
-
-    from ..prediction import Prediction
-    from ..residues import NUM_ATOMS, existing_atoms
-
-    n = record.length
-    zeros = np.zeros((n, NUM_ATOMS, 3), np.float32)
-    mask = existing_atoms("".join(record.chains))
-    Prediction(record.id, record.chains, zeros, mask, zeros[:, 0, 0], zeros[..., 0], 0.0).to_pdb()
 
 
 def _refuse_foreign_files(output: OutputFolder, records: Sequence[Record], options: RunOptions) -> None:

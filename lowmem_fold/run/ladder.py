@@ -6,18 +6,20 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BudgetError, LowmemFoldError, ModelError, WeightsLostError, first_line
 from ..memory.exhaustion import is_out_of_memory, release_memory
-from .options import PLACEMENTS, RunOptions
+from ..planning.options import PLACEMENTS
+from .options import RunOptions
+from .rung import NoRoomError, Rung
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
-    from ..sequences import Record
+    from ..folder import Folder
+    from ..sequences.records import Record
 
-__all__ = ["Folds", "Ladder", "NoRoomError", "Rung"]
+__all__ = ["Ladder"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -27,91 +29,6 @@ LOW_BLOCK = 4
 85 MiB at 256 residues, 27 of 297 at 512, 108 of 4,260 at 2,048 (ESMFold v1's widths, live bytes beside the weights;
 random weights, tried by hand, no record). So it is no step before a smaller placement, which frees gigabytes, and no
 height between is worth a fold of its own."""
-
-
-class Folds(Protocol):
-    """What a run needs of a loaded model: ``lowmem_fold.Folder`` has it."""
-
-    @property
-    def placement(self) -> str: ...
-
-    @property
-    def placements(self) -> Sequence[str]: ...
-
-    def place(self, placement: str) -> None: ...
-
-    def planned_placement(self, length: int) -> str | None: ...
-
-    def stem_states(self, sequences: Sequence[Record], *, progress: Callable[[float], None]) -> Sequence[Any]: ...
-
-    def fold(
-        self,
-        sequence: Record,
-        *,
-        states: Any,
-        num_recycles: int,
-        chunk_size: int | None,
-        recycle_tolerance: float | None,
-        progress: Callable[[float], None],
-    ) -> Prediction: ...
-
-    def fold_batch(
-        self,
-        sequences: Sequence[Record],
-        *,
-        states: Any,
-        num_recycles: int,
-        chunk_size: int | None,
-        recycle_tolerance: float | None,
-        progress: Callable[[float], None],
-    ) -> list[Prediction]: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One way to fold.
-
-    Attributes
-    ----------
-    precision : str or None
-        None: that which the run asks for.
-    placement : str
-    chunk_size : int or None
-        Rows of a block; None: from the engine's byte budget.
-    """
-
-    precision: str | None
-    placement: str
-    chunk_size: int | None
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """What a record's line says of it; the precision only if it is a lower one."""
-        lower = {} if self.precision is None else {"precision": self.precision}
-        return {"placement": self.placement, "chunk_size": self.chunk_size, **lower}
-
-    def __str__(self) -> str:
-        blocks = "" if self.chunk_size is None else f", blocks of {self.chunk_size} rows"
-        return f"{self.placement}{blocks}{'' if self.precision is None else f', {self.precision}'}"
-
-
-class NoRoomError(MemoryError):
-    """Every rung was too high for a record.
-
-    Attributes
-    ----------
-    attempts : int
-    rung : Rung
-        The last.
-    error_type : str
-        Of the last error.
-    """
-
-    def __init__(self, attempts: int, rung: Rung, error_type: str, text: str) -> None:
-        super().__init__(text)
-        self.attempts, self.rung, self.error_type = attempts, rung, error_type
 
 
 class Ladder:
@@ -135,9 +52,9 @@ class Ladder:
         As ``load``; ModelError too if the weights fit in no placement.
     """
 
-    def __init__(self, load: Callable[..., Folds], options: RunOptions, length: int) -> None:
+    def __init__(self, load: Callable[..., Folder], options: RunOptions, length: int) -> None:
         self._load, self._options = load, options
-        self._folder: Folds | None = None
+        self._folder: Folder | None = None
         self._precision: str | None = None  # of the model that is loaded; None: what the run asks for
         self._starts: dict[str | None, str | None] = {}  # by precision: where records begin, None if it cannot be had
         self._lengths: dict[str | None, int] = {}  # by precision: tokens that it was loaded for
@@ -153,7 +70,7 @@ class Ladder:
         """Where the next record begins."""
         return Rung(None, str(self._starts[None]), self._options.chunk_size)
 
-    def model(self) -> Folds:
+    def model(self) -> Folder:
         """The model in the precision that the run asks for, in the present placement."""
         return self._at(self.top)
 
@@ -170,14 +87,14 @@ class Ladder:
                 return True
         return False
 
-    def fold(self, record: Record, attempt: Callable[[Folds, Rung], _T]) -> tuple[_T, dict[str, Any]]:
+    def fold(self, record: Record, attempt: Callable[[Folder, Rung], _T]) -> tuple[_T, dict[str, Any]]:
         """Try to fold a record in one way after the other.
 
         Parameters
         ----------
         record : Record
         attempt : callable
-            Folds it with the model, in blocks as the rung has them. If its error is want of memory, the next rung is
+            Folder it with the model, in blocks as the rung has them. If its error is want of memory, the next rung is
             tried; all that the attempt made must be free when its error is.
 
         Returns
@@ -319,7 +236,7 @@ class Ladder:
         release_memory()
         return False
 
-    def _at(self, rung: Rung) -> Folds:
+    def _at(self, rung: Rung) -> Folder:
         """The model as the rung has it. One that cannot be placed anew stays as it was."""
         if self._folder is None or self._precision != rung.precision:
             if self._folder is not None:
@@ -355,7 +272,7 @@ class Ladder:
         where = f"the memory of --device {self._options.device}"
         raise ModelError(f"{self._options.model}: its weights do not fit into {where} ({self._last[1]}).")
 
-    def _loaded(self, precision: str | None, placement: str | None, length: int) -> Folds:
+    def _loaded(self, precision: str | None, placement: str | None, length: int) -> Folder:
         lower = {} if precision is None else {"precision": precision}
         keywords = {**self._options.load_keywords, **lower, "placement": placement, "length": length}
         return self._load(self._options.model, **keywords)

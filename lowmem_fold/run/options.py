@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import Checkpoint
-from ..devices import device_word
+from ..checkpoints.checkpoint import DEMO_FOLDER, Checkpoint
 from ..errors import InputError
-from ..memory.budget import parse_memory
+from ..families.interface import FoldingFamily
+from ..families.registry import DEFAULT_MODEL, families, family_of, published_family
+from ..planning.options import check_placing
 from ..precision import Precision, parse_precision, plain_words
-from ..suggestions import did_you_mean
-from ..versions import package_version
+from ..predictions.prediction_files import FORMATS
+from ..system.devices import device_word
+from ..system.versions import package_version
 
 __all__ = [
-    "DEFAULT_MODEL",
     "FORMATS",
-    "PLACEMENTS",
     "RunOptions",
-    "differing_settings",
     "known_settings",
     "result_settings",
-    "settings_id",
 ]
-
-DEFAULT_MODEL = "facebook/esmfold_v1"
-#: Value of ``--format`` and the endings of the structure files it asks for.
-FORMATS = {"pdb": (".pdb",), "cif": (".cif",), "both": (".pdb", ".cif")}
-#: Values of ``--placement``, as `lowmem_fold.residency` has them: that imports torch, and ``--help`` must not.
-PLACEMENTS = ("resident", "staged", "streamed")
-
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_DEVICES = ("auto", "cpu", "cuda", "cuda:0", "gpu", "mps")
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class RunOptions:
     overwrite : bool
         Whether records that are finished are folded again, and settings may differ from the folder's.
     allow_nucleotide_letters : bool
-        Whether records that look like DNA or RNA, see `lowmem_fold.molecules`, are folded as proteins.
+        Whether records that look like DNA or RNA, see `lowmem_fold.sequences.molecules`, are folded as proteins.
     adopt : bool
         Whether a ``config.json`` that was lost or damaged is written anew, where all results have the run's settings.
 
@@ -105,36 +90,24 @@ class RunOptions:
     adopt: bool = False
 
     def __post_init__(self) -> None:
-        _check_whole("num_recycles", self.num_recycles, 0)
-        if self.chunk_size is not None:
-            _check_whole("chunk_size", self.chunk_size, 1)
-        if self.max_tokens_per_batch is not None:
-            _check_whole("max_tokens_per_batch", self.max_tokens_per_batch, 0)
-        _check_tolerance(self.recycle_tolerance)
+        self._set("device", device_word(self.device))
+        check_placing(self.model, self.device, self.memory, self.host_memory, self.placement)
+        for family in families():
+            family.check_options(**self.fold_keywords)
+        tokens = self.max_tokens_per_batch
+        if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
+            raise InputError(f"--max-tokens-per-batch must be a whole number, 0 or more; it is {tokens!r}.")
         if self.chunk_size is not None and self.memory is not None:
             raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
             raise InputError(f"--format must be one of {', '.join(FORMATS)}; it is {self.format!r}.")
-        self._set("device", device_word(self.device))
-        if not _DEVICE.fullmatch(self.device):
-            raise InputError(
-                f"--device must be auto, cpu, cuda, cuda:N or mps; it is {self.device!r}."
-                f"{did_you_mean(self.device, _DEVICES)}"
-            )
-        if self.precision is not None:
-            parse_precision(self.precision)
-            self._set("precision", _plain(self.precision))
-        for precision in self.allow_precision:
-            parse_precision(precision)
+        for precision in (self.precision, *self.allow_precision):
+            if precision is not None:
+                parse_precision(precision)
+        self._set("precision", _plain(self.precision))
         self._set("allow_precision", tuple(map(_plain, self.allow_precision)))
-        for name in ("memory", "host_memory"):
-            _check_memory(name, getattr(self, name))
-        if self.placement is not None and self.placement not in PLACEMENTS:
-            raise InputError(f"--placement must be one of {', '.join(PLACEMENTS)}; it is {self.placement!r}.")
         if self.stem_cache is not None and not str(self.stem_cache).strip():
             raise InputError("--stem-cache is empty: name the folder.")
-        if not self.model.strip():
-            raise InputError("--model is empty: give a hub id, a local folder, or demo.")
 
     def _set(self, name: str, value: object) -> None:
         """Put an option in its plain form: words in lower case."""
@@ -167,19 +140,11 @@ class RunOptions:
 
 def known_settings(options: RunOptions) -> dict[str, Any]:
     """The settings that are known before a model is loaded."""
-    from ..sequences import CHAIN_BREAK, LINKER
-
     precision = options.precision if options.precision is not None else _precision_of_folder(options.model)
     asked = {} if precision is None else {"precision": str(parse_precision(precision))}
-    return {
-        **asked,
-        "model": options.model,
-        "num_recycles": options.num_recycles,
-        "recycle_tolerance": options.recycle_tolerance,
-        "linker": LINKER,
-        "chain_break": CHAIN_BREAK,
-        "lowmem_fold": package_version(),
-    }
+    family = _family(options.model)
+    decisive = {} if family is None else family.settings(options.fold_keywords)
+    return {**asked, "model": options.model, **decisive, "lowmem_fold": package_version()}
 
 
 def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +162,15 @@ def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, 
     return {**known_settings(options), "fingerprint": fingerprint, "precision": model.get("precision")}
 
 
+def _family(model: str) -> FoldingFamily | None:
+    """That of a model, if it is known without asking the hub."""
+    if model == "demo":
+        return family_of(Checkpoint(model, DEMO_FOLDER))
+    if os.path.isdir(model) and (Path(model) / "config.json").exists():
+        return family_of(Checkpoint(model, Path(model)))
+    return published_family(model) or families()[0]
+
+
 def _precision_of_folder(model: str) -> Precision | None:
     """What a model has where none is asked for, if that is known without asking the hub."""
     if model == "demo":
@@ -204,44 +178,6 @@ def _precision_of_folder(model: str) -> Precision | None:
     return (Checkpoint(model, Path(model)).policy() or Precision()) if os.path.isdir(model) else None
 
 
-def differing_settings(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Names of the settings that decide the numbers and are not the same; one absent from ``settings`` is not judged.
-
-    The name of a model does not count, only its fingerprint: the same weights may lie in two places.
-    """
-    return [key for key, value in settings.items() if key != "model" and stored.get(key) != value]
-
-
-def settings_id(settings: Mapping[str, Any]) -> str:
-    """A short name of the settings, kept with each result: results with one name may stand in one folder."""
-    text = json.dumps({key: value for key, value in settings.items() if key != "model"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def _plain(precision: Any) -> Any:
     """A precision's words in lower case; a policy as it is."""
     return plain_words(precision) if isinstance(precision, str) else precision
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{_flag(name)} must be a whole number, {least} or more; it is {value!r}.")
-
-
-def _check_memory(name: str, value: str | int | None) -> None:
-    try:
-        if value is not None:
-            parse_memory(value)
-    except InputError as error:
-        raise InputError(f"{_flag(name)}: {error}") from None
-
-
-def _check_tolerance(value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise InputError(f"--recycle-tolerance must be a number above 0 (Angstrom); it is {value!r}.")

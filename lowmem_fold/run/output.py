@@ -8,62 +8,34 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, OutputLostError
-from ..formats import pae_json, write_bytes_atomic, write_text_atomic
-from ..formats.files import refuse_link
-from ..formats.pdb import PDBLimitError
+from ..system.files import refuse_link, write_bytes_atomic, write_text_atomic
+from ..system.lock import LOCK, FolderLock
+from ..system.settings import settings_id
 from .csv_table import csv_text, is_ours
-from .lock import LOCK, FolderLock
-from .options import RunOptions, settings_id
-from .result_files import FileSums, structure_endings
-from .table import INCOMPLETE, OK, ScoreTable, read_lines, summary_line
+from .options import RunOptions
+from .result_files import SCORES, FileSums, StoredResult, file_contents, structure_endings
+from .run_config import CONFIG, config_text
+from .table import INCOMPLETE, OK, ScoreTable, read_lines
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
-    from ..sequences import Record
+    from ..predictions.prediction import Prediction
+    from ..sequences.records import Record
 
-__all__ = ["CONFIG", "CSV", "LOG", "STEM", "TABLE", "OutputFolder", "StoredResult"]
+__all__ = ["CONFIG", "CSV", "LOG", "STEM", "TABLE", "OutputFolder"]
 
-CONFIG, TABLE, CSV, LOG = "config.json", "scores.jsonl", "scores.csv", "lowmem_fold.log"
+TABLE, CSV, LOG = "scores.jsonl", "scores.csv", "lowmem_fold.log"
 #: Files are made in here, beside their place, and moved there when they are whole.
 PARTIAL = ".lowmem_fold.partial"
 #: The stem's states of a run that is on its way, or was killed.
 STEM = ".lowmem_fold.stem"
-SCHEMA = 1
 #: ``scores.csv`` is written whole each time, so not after each of many thousand records.
 _CSV_SECONDS = 60.0
 
-_SCORES = ".scores.json"
-_RESULT_ENDINGS = (_SCORES, ".pdb", ".cif", ".pae.json")
-
-
-@dataclass(frozen=True)
-class StoredResult:
-    """A finished record of the folder: what its ``<id>.scores.json``, written last, says.
-
-    Attributes
-    ----------
-    line : dict
-        Its line of ``scores.jsonl``.
-    files : dict or None
-        By ending without a dot, what is stated of its files. None: it was written before files were stated.
-    """
-
-    id: str
-    line: dict[str, Any]
-    files: dict[str, Any] | None
-
-    @property
-    def settings_id(self) -> str:
-        return str(self.line["settings_id"])
-
-    @property
-    def sequence(self) -> str:
-        return str(self.line["sequence"])
+_RESULT_ENDINGS = (SCORES, ".pdb", ".cif", ".pae.json")
 
 
 class OutputFolder:
@@ -100,47 +72,13 @@ class OutputFolder:
         for name in (PARTIAL, STEM):
             refuse_link(self.path / name, folder=True)
 
-    def read_config(self, *, adopt: bool = False) -> dict[str, Any] | None:
-        """Return what ``config.json`` says, None if there is none.
-
-        Parameters
-        ----------
-        adopt : bool
-            Whether one that is damaged counts as none.
-
-        Raises
-        ------
-        InputError
-            If it is damaged, or not of a run.
-        """
-        path = self.path / CONFIG
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            if adopt and isinstance(error, ValueError):
-                return None
-            how = (
-                " If a run of lowmem-fold wrote it, add --adopt to have it written anew." if self.is_of_a_run() else ""
-            )
-            raise InputError(f"{path}: cannot be read ({error}).{how} Else give another folder with -o.") from None
-        if not isinstance(config, dict) or not isinstance(config.get("settings"), dict):
-            raise InputError(f"{path}: is not from lowmem-fold and would be overwritten. Give another folder with -o.")
-        if config.get("schema") != SCHEMA:
-            raise InputError(
-                f"{path}: written by another version of lowmem-fold (schema {config.get('schema')}, this one writes "
-                f"{SCHEMA}). Give another folder with -o."
-            )
-        return config
-
     def read_results(self) -> dict[str, StoredResult]:
         """The finished records of the folder by id, those of other settings and other formats included.
 
         Read once before and once after the folder is opened: there may be many thousands.
         """
         if self._results is None:
-            found = (_read_result(path) for path in sorted(self.path.glob("*" + _SCORES)))
+            found = (StoredResult.read(path) for path in sorted(self.path.glob("*" + SCORES)))
             self._results = {result.id: result for result in found if result}
         return self._results
 
@@ -185,7 +123,7 @@ class OutputFolder:
         """Write ``config.json`` and repair ``scores.jsonl``; results may follow. order: ids of the input."""
         self._settings = config["settings"]
         with self._writing():
-            self._replace(self.path / CONFIG, json.dumps({"schema": SCHEMA, **config}, indent=1) + "\n")
+            self._replace(self.path / CONFIG, config_text(config))
         self.repair_table(order)
 
     def repair_table(self, order: Sequence[str] = ()) -> None:
@@ -206,7 +144,7 @@ class OutputFolder:
     def check_all_there(self, ids: Iterable[str]) -> None:
         """Raise OutputLostError if files of finished records were removed while the run lasted."""
         names, results = set(os.listdir(self.path)), self.read_results()
-        lost = [id for id in ids if not _names(results[id]) <= names]
+        lost = [id for id in ids if not results[id].names <= names]
         if lost:
             listed = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
             raise OutputLostError(
@@ -216,7 +154,7 @@ class OutputFolder:
 
     def absent(self, records: Sequence[Record]) -> list[str]:
         """Return the ids of which the folder has something, and the input has no record."""
-        marks = (path.name.removesuffix(_SCORES) for path in self.path.glob("*" + _SCORES))
+        marks = (path.name.removesuffix(SCORES) for path in self.path.glob("*" + SCORES))
         there = dict.fromkeys([*(self._table.ids if self._table else ()), *sorted(marks)])
         ids = {record.id for record in records}
         return [id for id in there if id not in ids]
@@ -258,7 +196,7 @@ class OutputFolder:
             If it cannot be written.
         """
         id = prediction.id
-        data, reason = _files(prediction, options)
+        data, reason = file_contents(prediction, options)
         scores = {
             **prediction.scores(),
             **notes,
@@ -266,14 +204,14 @@ class OutputFolder:
             "files": {ending[1:]: FileSums.stated(content) for ending, content in data.items()},
             "settings_id": settings_id(self._settings),
         }
-        data[_SCORES] = (json.dumps(scores, indent=1, allow_nan=False) + "\n").encode()
+        data[SCORES] = (json.dumps(scores, indent=1, allow_nan=False) + "\n").encode()
         with self._writing():
             for ending, content in data.items():
                 write_bytes_atomic(self.path / PARTIAL / (id + ending), content)
             self._invalidate(id, prediction.sequence, options.overwrite, data)
             for ending in data:  # the mark of completion last
                 os.replace(self.path / PARTIAL / (id + ending), self.path / (id + ending))
-            result = _as_result(id, scores)
+            result = StoredResult.of(id, scores)
             self.read_results()[id] = result
             self._put(result.line)
         return result.line
@@ -291,7 +229,7 @@ class OutputFolder:
         with self._writing():
             self._remove_stale(record.id, record.sequence)
             if record.id in self.damaged:  # its line would else come back from what is left of it
-                self._remove(record.id, (_SCORES,))
+                self._remove(record.id, (SCORES,))
             self._put(line)
         return line
 
@@ -331,22 +269,22 @@ class OutputFolder:
     def _invalidate(self, id: str, sequence: str, overwrite: bool, new: Collection[str]) -> None:
         """Take the mark of completion from a result that is about to be replaced; overwrite: and what it has in other
         formats than the ``new`` endings."""
-        ours = _read_result(self.path / (id + _SCORES)) is not None
+        ours = StoredResult.read(self.path / (id + SCORES)) is not None
         self._remove_stale(id, sequence)
-        self._remove(id, (_SCORES,))
+        self._remove(id, (SCORES,))
         if ours and overwrite:
             self._remove(id, [ending for ending in _RESULT_ENDINGS if ending not in new])
 
     def _remove_stale(self, id: str, sequence: str) -> None:
         """Remove a result of other settings or another sequence: no file of it may stand beside a new one."""
-        result = _read_result(self.path / (id + _SCORES))
+        result = StoredResult.read(self.path / (id + SCORES))
         if result and (result.settings_id, result.sequence) != (settings_id(self._settings), sequence):
             self._remove(id, _RESULT_ENDINGS)  # the mark of completion first
 
     def _remove(self, id: str, endings: Iterable[str]) -> None:
         for ending in endings:
             (self.path / (id + ending)).unlink(missing_ok=True)
-            if ending == _SCORES:
+            if ending == SCORES:
                 self.read_results().pop(id, None)
 
     def _replace(self, path: Path, text: str) -> None:
@@ -357,10 +295,10 @@ class OutputFolder:
 
     def _is_finished(self, record: Record, result: StoredResult | None, options: RunOptions, wanted: str) -> bool:
         if result is None:
-            if os.path.lexists(self.path / (record.id + _SCORES)):
+            if os.path.lexists(self.path / (record.id + SCORES)):
                 self.damaged.append(record.id)
             return False
-        return self._is_same(result, record, wanted, options.allow_precision) and self._has_files(result, options)
+        return result.is_of(record, wanted, options.allow_precision) and self._has_files(result, options)
 
     def _has_files(self, result: StoredResult, options: RunOptions) -> bool:
         """Whether all files that the run asks for are there as they were written."""
@@ -374,52 +312,6 @@ class OutputFolder:
             return True
         self.damaged.append(result.id)
         return False
-
-    @staticmethod
-    def _is_same(result: StoredResult, record: Record, wanted: str, lower: Sequence[str]) -> bool:
-        """lower: precisions that the run would step down to; a result in another one is not what it would make."""
-        if (result.settings_id, result.sequence) != (wanted, record.sequence):
-            return False
-        return result.line.get("precision") in (None, *lower)
-
-
-def _read_result(path: Path) -> StoredResult | None:
-    """A finished record, None if the file is not there, not whole or not ours."""
-    try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    id = path.name.removesuffix(_SCORES)
-    ours = (
-        isinstance(scores, dict) and {"settings_id", "sequence", "status"} <= scores.keys() and scores.get("id") == id
-    )
-    return _as_result(id, scores) if ours else None
-
-
-def _names(result: StoredResult) -> set[str]:
-    return {result.id + _SCORES, *(f"{result.id}.{ending}" for ending in result.files or ())}
-
-
-def _as_result(id: str, scores: Mapping[str, Any]) -> StoredResult:
-    files = scores.get("files")
-    return StoredResult(id, summary_line(scores), files if isinstance(files, dict) else None)
-
-
-def _files(prediction: Prediction, options: RunOptions) -> tuple[dict[str, bytes], str | None]:
-    """What goes into the files of a prediction, by ending; and why it has no PDB where one was asked for: a mmCIF then
-    stands in for it, so that nothing of a finished fold is lost."""
-    texts: dict[str, str] = {}
-    reason = None
-    if ".pdb" in structure_endings(options):
-        try:
-            texts[".pdb"] = prediction.to_pdb()
-        except PDBLimitError as error:
-            reason = f"mmCIF alone, no PDB: {error.limit}"
-    if ".cif" in structure_endings(options, ["pdb"] if reason else None):
-        texts[".cif"] = prediction.to_cif()
-    if options.save_pae:
-        texts[".pae.json"] = pae_json(prediction)
-    return {ending: text.encode() for ending, text in texts.items()}, reason
 
 
 def _incomplete(notes: Mapping[str, Any], reason: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..terminal import say
+from ..system.terminal import say
 from .table import FAILED, OK
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Progress", "SilentProgress", "relative_work", "result_text"]
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..formats.files import replacing
 from ..precision import parse_precision
-from ..versions import code_digest
+from ..system.files import replacing
+from ..system.versions import code_digest
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["StemCache"]
 

@@ -17,7 +17,7 @@ from .stem_cache import StemCache
 from .stopping import StopSignals
 
 if TYPE_CHECKING:
-    from ..sequences import Record
+    from ..sequences.records import Record
 
 __all__ = ["Stem", "StemPhase"]
 
@@ -36,6 +36,11 @@ class Stem:
     state: Any
     seconds: float = 0.0
     peak_bytes: int | None = None
+
+    def added_to(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the notes of the record's fold with the stem's part."""
+        peaks = [peak for peak in (notes["peak_bytes"], self.peak_bytes) if peak is not None]
+        return {**notes, "seconds": round(notes["seconds"] + self.seconds, 3), "peak_bytes": max(peaks, default=None)}
 
 
 class StemPhase:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..formats.files import open_own
+from ..system.files import open_own
 
 __all__ = ["FAILED", "INCOMPLETE", "OK", "SUSPECT", "ScoreTable", "read_lines", "summary_line"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..prediction import Prediction
+from ..predictions.prediction import Prediction
 from .known import FileStructure
 
 if TYPE_CHECKING:

@@ -9,22 +9,20 @@ of the notebook. It weighs 0.24 MB, and 0.25 kB for each residue; a second one w
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LowmemFoldError
-from ..readable import readable
-from .known import has_plddt
+from ..system.html import html_text, table_html
 from .library import shipped_library
 from .packed import block, plain_json
 from .page import document
-from .structure_data import pair_data, structure_data
+from .structure_data import structure_data
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
-    from .comparison import Comparison
+    from ..predictions.prediction import Prediction
 
-__all__ = ["comparison_html", "prediction_html", "table_html"]
+__all__ = ["prediction_html", "structure_frame"]
 
 #: In the order in which one uses the other.
 _SCRIPTS = ("data", "dom", "packed", "cursor", "residues", "bands", "stage", "structure", "readout", "cell")
@@ -34,39 +32,18 @@ _HEIGHT = 480  # pixels
 def prediction_html(prediction: Prediction) -> str:
     """Return the scores, why it cannot be true where it cannot, and the structure to be turned."""
     try:
-        frame = _frame(prediction.id, structure_data(prediction))
+        frame = structure_frame(prediction.id, structure_data(prediction))
     except LowmemFoldError:  # not finite, as its problems say
         frame = ""
     return table_html(prediction.id, prediction.headline(), prediction.problems()) + frame
 
 
-def comparison_html(comparison: Comparison) -> str:
-    """Return the scores and both structures, superimposed."""
-    both = comparison.moved, comparison.reference
-    plddt = [each.plddt if has_plddt(each) else None for each in both]
-    data = pair_data(comparison, (both[0].id, both[1].id), (plddt[0], plddt[1]))
-    return table_html(comparison.title, comparison.headline()) + _frame(comparison.title, data)
-
-
-def table_html(title: str, values: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """Return a row of values under their names."""
-    names = "".join(f"<th>{_text(name)}</th>" for name in values)
-    cells = "".join(f"<td>{_text(value)}</td>" for value in values.values())
-    rows = f"<thead><tr>{names}</tr></thead><tbody><tr>{cells}</tr></tbody>"
-    said = "".join(f"<p>Cannot be true: {_text(note)}</p>" for note in notes)
-    return f"<p><strong>{_text(title)}</strong></p><table>{rows}</table>{said}"
-
-
-def _frame(title: str, data: Mapping[str, Any]) -> str:
+def structure_frame(title: str, data: Mapping[str, Any]) -> str:
     """Return the frame of a structure. What is in it cannot reach the notebook, and nothing outside is asked for."""
     held = block("record-0", plain_json(data).encode("utf-8"))
     text = html.escape(document(title, {"title": title}, [held], _SCRIPTS, shipped_library()))
     style = f"width:100%;max-width:60rem;height:{_HEIGHT}px;border:1px solid #8884;border-radius:8px"
     return (
-        f'<iframe title="{_text(title)}, to be turned" sandbox="allow-scripts allow-downloads" style="{style}" '
+        f'<iframe title="{html_text(title)}, to be turned" sandbox="allow-scripts allow-downloads" style="{style}" '
         f'srcdoc="{text}"></iframe>'
     )
-
-
-def _text(text: str) -> str:
-    return html.escape(readable(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import numpy as np
 from ..errors import InputError
 from ..metrics import Superposition, lddt_per_residue, superpose, tm_score
 from ..metrics import lddt as lddt_of
-from ..prediction import Prediction
-from ..residues import ATOM_ORDER
+from ..predictions.prediction import Prediction
+from ..sequences.residues import ATOM_ORDER
 from .known import Shown, as_prediction
 from .matching import matched
 
@@ -67,7 +66,7 @@ class Comparison:
         return f"<{self.title}: {self.summary}>"
 
     def _repr_html_(self) -> str:
-        from .cell import comparison_html
+        from .overlay import comparison_html
 
         return comparison_html(self)
 
@@ -123,17 +122,15 @@ class Comparison:
 
     def plot(self) -> Figure:
         """Distance and lDDT of each residue, and pLDDT where both have it. InputError without matplotlib."""
-        from .figures import drawn
-        from .overlay import draw_comparison
+        from .overlay import comparison_figure
 
-        return drawn(partial(draw_comparison, self))
+        return comparison_figure(self)
 
     def plot_structure(self) -> Figure:
         """A still picture of what `view` shows. InputError without matplotlib."""
-        from .figures import drawn
-        from .overlay import draw_overlay
+        from .overlay import overlay_figure
 
-        return drawn(partial(draw_overlay, self))
+        return overlay_figure(self)
 
 
 def compare(a: Shown, b: Shown, *, names: tuple[str, str] | None = None) -> Comparison:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..prediction import Prediction
+from ..predictions.prediction import Prediction
 from .compared import Pair, Side
 from .known import has_plddt
 from .packed import block, plain_json

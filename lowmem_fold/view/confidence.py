@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bench.style import Theme
 from ..errors import InputError
+from ..system.style import Theme
 from .bands import BANDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..prediction import Prediction
+    from ..predictions.prediction import Prediction
 
 __all__ = ["draw_pae", "draw_plddt", "name_chains"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
-from ..bench.style import LIGHT, Drawing, Theme, make_readable, themed
 from ..errors import InputError
-from ..optional_packages import install_command
+from ..system.optional_packages import install_command
+from ..system.style import LIGHT, Drawing, Theme, make_readable, themed
 
 try:
     from matplotlib.figure import Figure

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bench.structures import Structure, read_atoms, read_text, residue_arrays
 from ..errors import InputError
-from ..prediction import Prediction
-from ..readable import readable
-from ..residues import ATOM_ORDER
-from ..sequences import chain_label
+from ..predictions.prediction import Prediction
+from ..predictions.structures import Structure, read_atoms, read_text, residue_arrays
+from ..sequences.records import chain_label
+from ..sequences.residues import ATOM_ORDER
+from ..system.readable import readable
 
 __all__ = ["FileStructure", "Shown", "as_prediction", "has_plddt", "read_prediction", "residue_labels"]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..prediction import Prediction
+from ..predictions.prediction import Prediction
 
 __all__ = ["least_identical", "matched"]
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bench.style import Theme
+from ..system.html import table_html
+from ..system.style import Theme
 from .axis import draw_along, name_residues, places
 from .bands import DISTANCE_BANDS, WITHOUT_VALUE, distance_index
+from .cell import structure_frame
 from .confidence import name_chains
+from .figures import drawn
 from .known import has_plddt
 from .ribbon import Mesh
 from .static import draw_legend, draw_ribbon, orientation, rgb, ribbon_of
+from .structure_data import pair_data
 from .viewer import add_colored, add_legend, new_viewer
 
 if TYPE_CHECKING:
@@ -21,9 +26,36 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
 
-__all__ = ["distance_legend", "draw_comparison", "draw_overlay", "draw_ribbons", "view_comparison"]
+__all__ = [
+    "comparison_figure",
+    "comparison_html",
+    "distance_legend",
+    "draw_comparison",
+    "draw_overlay",
+    "draw_ribbons",
+    "overlay_figure",
+    "view_comparison",
+]
 
 _THIN = 0.5
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return the scores and both structures, superimposed."""
+    both = comparison.moved, comparison.reference
+    plddt = [each.plddt if has_plddt(each) else None for each in both]
+    data = pair_data(comparison, (both[0].id, both[1].id), (plddt[0], plddt[1]))
+    return table_html(comparison.title, comparison.headline()) + structure_frame(comparison.title, data)
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Return distance and lDDT of each residue, and pLDDT where both have it."""
+    return drawn(partial(draw_comparison, comparison))
+
+
+def overlay_figure(comparison: Comparison) -> Figure:
+    """Return a still picture of both."""
+    return drawn(partial(draw_overlay, comparison))
 
 
 def view_comparison(comparison: Comparison) -> Any:

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..formats import write_text_atomic
-from ..readable import readable
-from ..terminal import tell
+from ..system.files import write_text_atomic
+from ..system.readable import readable
+from ..system.terminal import tell
 from .bands import BANDS, DISTANCE_BANDS, WITHOUT_VALUE
 from .library import ADDRESS, INTEGRITY, library_block, policy_source, shipped_library
 from .packed import plain_json

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..bench.style import LIGHT, rendered
 from ..errors import LowmemFoldError
-from ..formats import write_bytes_atomic
-from ..terminal import say
+from ..system.files import write_bytes_atomic
+from ..system.style import LIGHT, rendered
+from ..system.terminal import say
 from .known import read_prediction
 from .run import RunRecord, number, read_run
 from .static import draw_structure

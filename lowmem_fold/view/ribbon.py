@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..residues import ATOM_ORDER
+from ..sequences.residues import ATOM_ORDER
 from .secondary import secondary_structure
 
 __all__ = ["Mesh", "ribbon"]

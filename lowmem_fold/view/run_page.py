@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..run.table import FAILED
-from ..sequences import chain_label
+from ..sequences.records import chain_label
 from .packed import block, errors_of, plain_json
 from .page import Column, Page
 from .run import MISSING, Run, RunRecord, number

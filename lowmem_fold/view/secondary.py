@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..residues import ATOM_ORDER
+from ..sequences.residues import ATOM_ORDER
 
 __all__ = ["hydrogen_bonds", "secondary_structure"]
 

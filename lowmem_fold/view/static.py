@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..bench.style import Theme
 from ..errors import InputError
-from ..residues import ATOM_ORDER
+from ..sequences.residues import ATOM_ORDER
+from ..system.style import Theme
 from .bands import LEGEND, band_colors
 from .ribbon import Mesh, ribbon
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
-    from ..prediction import Prediction
+    from ..predictions.prediction import Prediction
 
 __all__ = [
     "draw_bands",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..prediction import Prediction
+from ..predictions.prediction import Prediction
 from .known import has_plddt, residue_labels
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..optional_packages import install_command
+from ..system.optional_packages import install_command
 from .bands import BANDS, LEGEND, band_index
 from .library import compressed_library, shipped_library
 
 if TYPE_CHECKING:
-    from ..prediction import Prediction
+    from ..predictions.prediction import Prediction
 
 __all__ = ["add_colored", "add_legend", "new_viewer", "residue_ranges", "view_prediction"]
 

@@ -14,7 +14,7 @@ from lowmem_fold.backbones.pooling import parse_pool
 from lowmem_fold.backbones.recipe import make_recipe
 from lowmem_fold.backbones.windows import windows
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 from tests.backbones.models import BERT, CASES, ESM, T5_PIECES, esm_config
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "GS", "ACDEFGHIKLMNPQRSTVWYX", "MKTAYIAKQR", "W", "GS", "MVLSPADKTNVKAAW"]

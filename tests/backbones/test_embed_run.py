@@ -15,7 +15,7 @@ from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.recipe import make_recipe
 from lowmem_fold.backbones.stores import database, read_embeddings
 from lowmem_fold.errors import InputError
-from lowmem_fold.sequences import Record
+from lowmem_fold.sequences.records import Record
 
 SEQUENCES = {
     "long": "MKTAYIAKQRQISFVKSHFSRQACDEFGHIK",

@@ -19,13 +19,14 @@ from lowmem_fold.backbones import loading, room
 from lowmem_fold.backbones.blueprint import Blueprint
 from lowmem_fold.backbones.families import protbert
 from lowmem_fold.backbones.loading import load_backbone
-from lowmem_fold.checkpoint import find_checkpoint, find_model
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.cli.main import main
 from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
+from lowmem_fold.families.registry import family_of, find_folding_model
 from lowmem_fold.memory import capacity
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
+from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import plan
-from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.stored import StoredLinear
 from tests.backbones.models import CASES, SEQUENCES, saved
@@ -376,13 +377,12 @@ def test_damaged_files_are_named(family_folder, tmp_path: Path) -> None:
 
 
 def test_folding_needs_a_folding_model(family_folder) -> None:
-    with pytest.raises(
-        ModelError, match=r"is not an ESMFold .* lowmem-fold embed, fill and score take language models"
-    ):
-        find_checkpoint(str(family_folder("esm1")))
+    with pytest.raises(ModelError, match=r"is not an ESMFold.* lowmem-fold embed, fill and score take language models"):
+        find_folding_model(str(family_folder("esm1")))
     with pytest.raises(ModelError, match="is not an ESMFold"):
         lf.load(str(family_folder("esm1")))
-    assert find_model("demo").folds and not find_model(str(family_folder("esm1"))).folds
+    assert family_of(find_checkpoint("demo")) is not None
+    assert family_of(find_checkpoint(str(family_folder("esm1")))) is None
 
 
 def test_a_container_that_transformers_lacks_is_named(family_folder, monkeypatch) -> None:

@@ -12,7 +12,7 @@ from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.queries import Query
 from lowmem_fold.backbones.score import score, score_mutations
 from lowmem_fold.errors import InputError
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 from .masked_stock import AMINO_ACIDS, MASKED, stock_of
 

@@ -14,8 +14,8 @@ from lowmem_fold.bench.configuration import Configuration
 from lowmem_fold.bench.measure import BENCHMARK
 from lowmem_fold.bench.records import Measurement
 from lowmem_fold.bench.references import reference_path, save_outputs
-from lowmem_fold.checkpoint import find_checkpoint
-from lowmem_fold.versions import package_version
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.system.versions import package_version
 
 OK, OOM, REFUSED, FAILED, CRASH, KILLED, SLOW, MUTE, LATE = range(1, 10)
 

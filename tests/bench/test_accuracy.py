@@ -10,8 +10,8 @@ from scipy.stats import binom, entropy
 
 from lowmem_fold.bench.accuracy import against_experiment, bootstrap_interval, compare, summary
 from lowmem_fold.bench.chains import known_chains
-from lowmem_fold.bench.structures import Structure
 from lowmem_fold.errors import InputError
+from lowmem_fold.predictions.structures import Structure
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
 KNOWN = known_chains()[0]

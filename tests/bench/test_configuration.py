@@ -37,7 +37,7 @@ def test_another_object_is_no_configuration(key: str) -> None:
         ({"length": 0}, "length must be a whole number, 1 or more; it is 0"),
         ({"repeats": True}, "repeats must be a whole number"),
         ({"num_recycles": -1}, "-1"),
-        ({"memory": "8G"}, "8GiB"),
+        ({"memory": "8X"}, "8GiB"),
         ({"model": ""}, "model"),
     ],
     ids=str,

@@ -15,6 +15,7 @@ import torch
 
 import lowmem_fold as lf
 from lowmem_fold.bench import measure as module
+from lowmem_fold.bench import measured_fold
 from lowmem_fold.bench.accuracy import against_experiment, compare
 from lowmem_fold.bench.chains import chain_of
 from lowmem_fold.bench.clock import PhaseClock
@@ -22,20 +23,20 @@ from lowmem_fold.bench.configuration import Configuration
 from lowmem_fold.bench.measure import is_stable, measure
 from lowmem_fold.bench.records import Measurement
 from lowmem_fold.bench.references import load_outputs, reference_path, save_outputs
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.memory.ledger import Ledger
 
 PHASES = ("stem", "trunk", "structure", "heads")
 
 
-PATIENT = "module.LEDGER_SECONDS = module.STEADY_SECONDS = float('inf')"
+PATIENT = "module.LEDGER_SECONDS = module.STEADY_SECONDS = module.WARM_UP_SECONDS = float('inf')"
 """A busy machine is not to change what is measured."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def patient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("LEDGER_SECONDS", "STEADY_SECONDS"):
+        for name in ("LEDGER_SECONDS", "STEADY_SECONDS", "WARM_UP_SECONDS"):
             patch.setattr(module, name, float("inf"))
         yield
 
@@ -86,6 +87,14 @@ def test_every_fold_has_its_times_and_peaks(record: Measurement) -> None:
     for number, seconds in enumerate(samples["seconds"]):
         phases = sum(samples[f"{phase}_seconds"][number] for phase in PHASES)
         assert 0 < phases <= seconds, "the phases are parts of the fold, one after the other"
+
+
+def test_a_long_fold_is_its_own_warm_up(first: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WARM_UP_SECONDS", 0.0)
+    found = measure(replace(first, length=20, repeats=1))
+    assert (found.resolved["warm_up_folds"], found.resolved["repeats_ended_by"]) == (0, "repeats")
+    assert found.samples["seconds"] == found.samples["first_seconds"]
+    assert measure(replace(first, length=20, repeats=2)).resolved["warm_up_folds"] == 1
 
 
 def test_every_key_is_documented(record: Measurement) -> None:
@@ -182,7 +191,7 @@ def test_what_goes_wrong_is_a_record(
         def fails(*_, **__):
             raise error
 
-        monkeypatch.setattr(module._OurFold, "__call__", fails)
+        monkeypatch.setattr(measured_fold.OurFold, "__call__", fails)
     found = measure(replace(first, **change))
     assert found.status == status and reason in (found.reason or "")
     assert "in two" not in (found.reason or "")

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from lowmem_fold.bench.groups import Group, groups
 from lowmem_fold.bench.pictures import DRIFT, PHASES, drawings
-from lowmem_fold.bench.style import DARK, LIGHT
 from lowmem_fold.bench.words import PHASE_WORDS
+from lowmem_fold.system.style import DARK, LIGHT
 from tests.bench.sweeps import PARTS, fold, sweep
 from tests.plots.drawn import bars_of
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold import load, loader
+from lowmem_fold import load
 from lowmem_fold.bench.accuracy import against_experiment, compare
 from lowmem_fold.bench.chains import known_chains
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.bench.peers import PEERS, Peer
 from lowmem_fold.bench.verify import LIMITS, NUM_RECYCLES, PEER, Verified, verify
+from lowmem_fold.checkpoints import loader
 from lowmem_fold.errors import InputError
 
 CHAINS = known_chains()[:1]
@@ -81,7 +82,7 @@ def test_another_model_than_stocks_is_found_out(rounded: Path, monkeypatch: pyte
 
 
 def test_what_does_not_fit_is_left_out_and_told(rounded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lowmem_fold.planning.cards.stock_bytes", lambda chunk_size: lambda length: 1e15)
+    monkeypatch.setattr("lowmem_fold.planning.cards.stock_bytes", lambda family, chunk_size: lambda length: 1e15)
     found = verified(rounded, "int8")
     assert found.stock.status == "refused"
     assert "stock transformers needs about" in (found.stock.reason or "")

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import demo, loading, precision
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from plots import training
 from tests.models import sampled_fingerprint
 

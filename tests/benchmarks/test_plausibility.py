@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from benchmarks import plausibility
-from lowmem_fold import plausibility as judged
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.bench.structures import read_pdb
+from lowmem_fold.predictions import plausibility as judged
+from lowmem_fold.predictions.structures import read_pdb
 
 RECORDS = {m.requested["source"]: m for m in read_measurements(plausibility.RESULTS)}
 

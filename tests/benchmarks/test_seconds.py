@@ -36,7 +36,7 @@ def test_parts_add_up_to_a_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     prices = calibration(projections=1.0, contractions=1.0)
     samples = [{"length": 16, "seconds": [1.0, 1.5]}]
     prices = replace(prices, samples=samples, stored={key: [0.0, 0.0] for key in prices.stored})
-    monkeypatch.setattr(seconds, "calibrate", lambda device: prices)
+    monkeypatch.setattr(seconds, "calibrate", lambda device, family: prices)
     monkeypatch.setattr(seconds, "esmfold_v1_config", small)
     monkeypatch.setattr(seconds, "seconds_of", multiply_adds)
     monkeypatch.setattr(seconds, "TURNS", 1)

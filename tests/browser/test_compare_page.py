@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import Structure
+from lowmem_fold.predictions.structures import Structure
 from lowmem_fold.view.bands import DISTANCE_BANDS
 from tests.browser.pages import drawn, laid, part_of_hue, place_in_curve
 from tests.view.runs import written

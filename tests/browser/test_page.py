@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import Structure
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.predictions.structures import Structure
 from lowmem_fold.view.library import ADDRESS, shipped_library
 from tests.browser.chromium import Tab
 from tests.browser.pages import CANVAS, drawn, hue_is, made, part_of_hue, place_in_curve, themed

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold import devices
 from lowmem_fold.bench import probe, report, sweep
 from lowmem_fold.bench.configuration import OURS
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.cli import bench
 from lowmem_fold.cli.main import main
+from lowmem_fold.system import devices
 from tests.bench.fake_child import FAILED, LATE, OK, OOM
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lowmem_fold
 from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.blueprint import Blueprint
@@ -242,7 +241,7 @@ def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
     ids=lambda value: value[0] + value[1] if isinstance(value, list) else None,
 )
 def test_bad_option(fasta, tmp_path, capsys, monkeypatch, options, named):
-    monkeypatch.setattr(lowmem_fold, "load_backbone", None, raising=False)
+    monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", None)
     monkeypatch.chdir(tmp_path)
     try:
         code = main(["embed", "-i", str(fasta), "-o", "out.h5", *options])

@@ -14,7 +14,6 @@ import sys
 import numpy as np
 import pytest
 
-import lowmem_fold
 from lowmem_fold.cli import fold
 from lowmem_fold.cli.main import main
 
@@ -27,9 +26,7 @@ FASTA = ">one first\nMKTAYIAK\n>two\nacdx:GGUG\n"
 def model(monkeypatch):
     """The model that a run loads; nothing may be loaded before the input is checked."""
     folder = FakeFolder()
-    monkeypatch.setattr(
-        lowmem_fold, "load", lambda *arguments, **keywords: folder.load(*arguments, **keywords), raising=False
-    )
+    monkeypatch.setattr("lowmem_fold.loading.load", lambda *arguments, **keywords: folder.load(*arguments, **keywords))
     return folder
 
 
@@ -38,7 +35,7 @@ def no_model(monkeypatch):
     def load(*arguments, **keywords):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(lowmem_fold, "load", load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", load)
 
 
 @pytest.fixture
@@ -121,7 +118,7 @@ def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
             raise RuntimeError("no luck")
 
     folder = FakeFolder(before=before, changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 1
     printed, errors = capsys.readouterr()
     assert "FAILED: RuntimeError: no luck" in printed
@@ -134,13 +131,13 @@ def test_failure_and_doubt_are_told(monkeypatch, fasta, tmp_path, capsys):
 
 def test_doubt_alone_is_no_failure(monkeypatch, fasta, tmp_path):
     folder = FakeFolder(changes={"two": {"ptm": 0.999, "plddt": np.full(8, 10, np.float32)}})
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
 
 
 def test_lower_precision_is_told(monkeypatch, fasta, tmp_path, capsys):
     folder = FakeFolder(capacity=105)
-    monkeypatch.setattr(lowmem_fold, "load", folder.load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", folder.load)
     command = ["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--allow-precision", "int8"]
     assert main(command) == 0
     printed, errors = capsys.readouterr()
@@ -243,7 +240,7 @@ def test_interruption(monkeypatch, fasta, tmp_path, capsys, name, code):
         if record.id == "two":
             os.kill(os.getpid(), getattr(signal, name))
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     out = tmp_path / "out"
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == code
     assert f"stopped by {name}; run the same command again to resume" in capsys.readouterr().err
@@ -260,7 +257,7 @@ def test_folder_that_is_removed_ends_the_run(monkeypatch, fasta, tmp_path, capsy
         if record.id == "two":
             shutil.rmtree(out)
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     assert main(["fold", "-i", str(fasta), "-o", str(out)]) == 1
     printed, errors = capsys.readouterr()
     assert f"error: {out}: the folder was removed or moved while this run wrote into it" in errors
@@ -312,7 +309,7 @@ def test_lost_config_is_adopted(model, fasta, tmp_path, capsys):
 
 def test_structure_that_pdb_cannot_hold_is_told(monkeypatch, fasta, tmp_path, capsys):
     positions = helix(make_records(8)[0]).positions - np.float32(1200)
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(changes={"one": {"positions": positions}}).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(changes={"one": {"positions": positions}}).load)
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out")]) == 0
     printed, errors = capsys.readouterr()
     assert "INCOMPLETE: mmCIF alone, no PDB: a coordinate of -1" in printed
@@ -360,6 +357,7 @@ def test_file_needs_no_option(model, fasta, tmp_path, before):
 
 def test_page_is_written_and_opened(model, fasta, tmp_path, capsys, monkeypatch):
     opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", lambda address, *_, **__: opened.append(address) or True)
     assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 0
     page = tmp_path / "out" / "view.html"
@@ -371,6 +369,6 @@ def test_nothing_is_shown_where_nothing_was_folded(monkeypatch, fasta, tmp_path,
     def before(record):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(lowmem_fold, "load", FakeFolder(before=before).load, raising=False)
+    monkeypatch.setattr("lowmem_fold.loading.load", FakeFolder(before=before).load)
     assert main(["fold", str(fasta), "-o", str(tmp_path / "out"), "--view"]) == 1
     assert "--open" not in capsys.readouterr().out and not (tmp_path / "out" / "view.html").exists()

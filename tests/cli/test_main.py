@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lowmem_fold.cli.main import VERBS, main
-from lowmem_fold.versions import package_version
+from lowmem_fold.system.versions import package_version
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = """

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-import lowmem_fold
 from lowmem_fold.backbones import batches
 from lowmem_fold.backbones.backbone import Backbone
 from lowmem_fold.backbones.fill import fill
 from lowmem_fold.backbones.loading import load_backbone
 from lowmem_fold.backbones.score import score, score_mutations
 from lowmem_fold.cli.main import main
-from lowmem_fold.run.lock import FolderLock
+from lowmem_fold.system.lock import FolderLock
 from tests.backbones.models import saved
 
 FASTA = ">one first\nMKTAY\n>two\nGGUXV\n>three\nMKTAY\n"
@@ -38,7 +37,7 @@ def no_model(monkeypatch):
     def load(*arguments, **keywords):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(lowmem_fold, "load_backbone", load, raising=False)
+    monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", load)
 
 
 @pytest.fixture(autouse=True)
@@ -284,7 +283,7 @@ def test_a_sequence_without_room_is_told(folder, capsys, monkeypatch, verb):
 )
 def test_weights_without_room_are_told(tmp_path, monkeypatch, capsys, verb):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lowmem_fold, "load_backbone", no_room, raising=False)
+    monkeypatch.setattr("lowmem_fold.backbones.loading.load_backbone", no_room)
     assert call("model", *verb, "--placement", "resident") == 2
     assert "the weights of model do not fit in the memory of the device" in capsys.readouterr().err
 
@@ -331,7 +330,7 @@ def test_a_full_disk_loses_nothing(folder, fasta, tmp_path, capsys, monkeypatch)
     assert "No space left on device" in capsys.readouterr().err and not out.exists()
     assert call(folder, "score", "-i", fasta, "-o", out) == 0
     assert "8 of 8 runs of the model before" in capsys.readouterr().out
-    monkeypatch.setattr("lowmem_fold.formats.files.write_text_atomic", full)
+    monkeypatch.setattr("lowmem_fold.system.files.write_text_atomic", full)
     assert call(folder, "generate", "--length", 3, "-o", tmp_path / "new.fasta") == 2
     assert "could not be written, and is unchanged" in capsys.readouterr().err
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +12,7 @@ import lowmem_fold as lf
 from lowmem_fold.cli import plan_text
 from lowmem_fold.cli.main import main
 from lowmem_fold.planning import cards
+from lowmem_fold.planning.calibration import Calibration
 from lowmem_fold.planning.cards import Longest
 from lowmem_fold.planning.plan import Plan, Planner, Plans
 
@@ -59,13 +59,14 @@ def test_speed_is_measured_once(
 ) -> None:
     measured: list[str] = []
 
-    def calibrate(device: str) -> SimpleNamespace:
+    def calibrate(device: str, family: object) -> Calibration:
         measured.append(device)
-        return SimpleNamespace(spread=2.0)
+        samples = [{"seconds": [1.0, 2.0]}]
+        return Calibration("cpu", {}, 1, 4 * 2**20, {}, {}, {}, samples)  # for no precision: nothing is predicted
 
-    monkeypatch.setattr("lowmem_fold.planning.calibration.cached", lambda device: object() if known else None)
-    monkeypatch.setattr("lowmem_fold.planning.plan.cached", lambda device: None)
-    monkeypatch.setattr("lowmem_fold.planning.calibration.calibrate", calibrate)
+    known_one = Calibration("cpu", {}, 1, 4 * 2**20, {}, {}, {}, [])
+    monkeypatch.setattr("lowmem_fold.planning.plan.cached", lambda device, family: known_one if known else None)
+    monkeypatch.setattr("lowmem_fold.planning.plan.calibrate", calibrate)
     options = ["plan", "-L", "60", "--model", "demo", "--device", "cpu"]
     assert main(options) == 0
     assert measured == ([] if known else ["cpu"])
@@ -80,7 +81,7 @@ def test_speed_is_measured_once(
 
 
 def test_whoever_means_a_card_is_told_how(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lowmem_fold.devices._has_cuda", lambda: False)
+    monkeypatch.setattr("lowmem_fold.system.devices._has_cuda", lambda: False)
     options = ["plan", "-L", "60", "--model", "demo", "--no-calibrate"]
     main([*options, "--memory", "8G"])
     assert "This plans for the CPU, as no GPU was found here. For a card of that size: add --device gpu" in (

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.bench.structures import Structure, read_pdb
 from lowmem_fold.demo import controls, evaluate
-from lowmem_fold.demo.evaluate import Guess
+from lowmem_fold.demo.guess import Guess
 from lowmem_fold.metrics import chi_angles
+from lowmem_fold.predictions.structures import Structure, read_pdb
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
 TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import chi_angles
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.predictions.structures import read_pdb
+from lowmem_fold.sequences.residues import ATOM_ORDER
 
 pdb, pdbx = (pytest.importorskip(f"biotite.structure.io.{name}") for name in ("pdb", "pdbx"))
 read_packages = pytest.importorskip("lowmem_fold.demo.full_atom").read_packages

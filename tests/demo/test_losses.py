@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 from transformers.models.esm.modeling_esmfold import EsmFoldStructureModule
 from transformers.models.esm.openfold_utils import Rigid, atom14_to_atom37, make_atom14_masks
 
-from lowmem_fold.bench.structures import read_pdb
 from lowmem_fold.demo.architecture import model_config
 from lowmem_fold.demo.forward import Output
 from lowmem_fold.demo.geometry import backbone_frames, backbone_torsions, ideal_cb
@@ -27,7 +26,8 @@ from lowmem_fold.demo.losses import (
     torsion_loss,
 )
 from lowmem_fold.metrics import chi_angles, chi_errors
-from lowmem_fold.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
+from lowmem_fold.predictions.structures import read_pdb
+from lowmem_fold.sequences.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
 from tests.demo.tiny import SHAPE
 
 struc = pytest.importorskip("biotite.structure")

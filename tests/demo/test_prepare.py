@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_backbones, read_pdb
 from lowmem_fold.demo.data import Chains
 from lowmem_fold.demo.structure_database import read_database
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import chi_angles
-from lowmem_fold.residues import RESIDUE_LETTERS
+from lowmem_fold.predictions.structures import read_backbones, read_pdb
+from lowmem_fold.sequences.residues import RESIDUE_LETTERS
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
 prepare = pytest.importorskip("lowmem_fold.demo.prepare")

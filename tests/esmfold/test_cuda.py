@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from lowmem_fold.bench.fidelity import difference, differences, ours, stock
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record
-from lowmem_fold.bench.peaks import pair_tensor_bytes
+from lowmem_fold.bench.models import random_model
 from lowmem_fold.esmfold.engine import fold_batch
-from lowmem_fold.esmfold.storage import PairStorage
-from lowmem_fold.esmfold.triangle_multiplication import _product
+from lowmem_fold.esmfold.peaks import pair_tensor_bytes
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
+from lowmem_fold.pair.storage import PairStorage
+from lowmem_fold.pair.triangle_multiplication import _product
 
 pytestmark = pytest.mark.gpu
 

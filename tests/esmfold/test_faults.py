@@ -22,12 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import lowmem_fold
 from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.folder import Folder
-from lowmem_fold.folding import fold_records
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
 from lowmem_fold.residency import PLACEMENTS
 from lowmem_fold.residency.transport import CpuTransport
+from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 RECORD = parse_sequence("MKTAYIAKQRQGXWLE", "one")  # an unknown residue among them
 KINDS = (torch.OutOfMemoryError, MemoryError)  # in turns

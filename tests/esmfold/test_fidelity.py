@@ -7,10 +7,11 @@ import torch
 from transformers import EsmForProteinFolding
 
 from lowmem_fold.bench.fidelity import Compared, difference, differences, named, ours, stock
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold.engine import FoldInput, fold_batch
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.esmfold.trunk import FIRST_EDGE, LAST_EDGE, distance_bins, virtual_beta
+from lowmem_fold.pair.tiles import Tiling
 from tests.models import Pass, passes, small_model
 
 FLOAT32 = {"pair_state": 1e-5}

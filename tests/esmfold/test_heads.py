@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lowmem_fold.esmfold.heads import aligned_error, bin_centers, max_aligned_error
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.pair.tiles import Tiling
 
 
 def test_a_linker_counts_nowhere() -> None:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record
-from lowmem_fold.bench.peaks import FakeESMFold, pair_tensor_bytes
+from lowmem_fold.bench.models import random_model
 from lowmem_fold.esmfold.engine import fold_batch
-from lowmem_fold.esmfold.storage import PairStorage
-from lowmem_fold.esmfold.tiles import Tiling, sampled_tiles, tiles
+from lowmem_fold.esmfold.peaks import FakeESMFold, pair_tensor_bytes
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
 from lowmem_fold.memory.allocator import allocator_peak_bytes
 from lowmem_fold.memory.ledger import Ledger
+from lowmem_fold.pair.storage import PairStorage
+from lowmem_fold.pair.tiles import Tiling, sampled_tiles, tiles
 
 HALF = PairStorage(torch.bfloat16, torch.float16)
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from lowmem_fold.bench.fidelity import difference
-from lowmem_fold.bench.models import esmfold_v1_config, random_model
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.bench.models import random_model
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.esmfold.trunk import run_block
+from lowmem_fold.pair.tiles import Tiling
 
 
 @torch.no_grad()

@@ -120,5 +120,5 @@ def test_on_cuda_neither_context_nor_cache_is_counted_twice(monkeypatch: pytest.
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda part, index: limits.append(part * total))
     usable = usable_bytes(torch.device("cuda"))
     assert usable == free + (reserved - allocated) + CUDA_CONTEXT_BYTES
-    with Budget(usable, torch.device("cuda"), dict, int, held_bytes=allocated).enforced():
+    with Budget(usable, torch.device("cuda"), dict, int, 0, held_bytes=allocated).enforced():
         assert round(limits[0]) == free + reserved  # all that the allocator can have, and has

@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.bench import peaks
-from lowmem_fold.bench.models import esmfold_v1_config
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.esmfold import peaks
+from lowmem_fold.esmfold.published import esmfold_v1_config
 from lowmem_fold.memory.ledger import Ledger
 from lowmem_fold.memory.limit import CUDA_CONTEXT_BYTES
-from lowmem_fold.planning.reserve import CUDA_WORKSPACE_BYTES, reserve_bytes
+from lowmem_fold.memory.reserve import CUDA_WORKSPACE_BYTES, reserve_bytes
+from lowmem_fold.pair.tiles import Tiling
 from tests.memory.caching_allocator import MIB, CachingAllocator, Event, OutOfMemory, least_limit, peak_bytes
 
 LAYERS, BLOCKS = 36, 48

@@ -18,7 +18,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import lowmem_fold
-from lowmem_fold.bench.structures import read_pdb
+from lowmem_fold.predictions.structures import read_pdb
 
 for each in ("nbformat", "nbclient"):
     pytest.importorskip(each)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lowmem_fold.errors import BudgetError
+from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.planning.budget import AMPLE_BYTES, Budget
 
 CPU = torch.device("cpu")
@@ -48,7 +49,7 @@ class FakePlanner:
 
 def budget(memory: int, weights: int = 0) -> tuple[Budget, FakePlanner]:
     planner = FakePlanner(memory)
-    return Budget(memory, CPU, lambda: planner, lambda: weights), planner
+    return Budget(memory, CPU, lambda: planner, lambda: weights, FAMILY.pair_bytes), planner
 
 
 @pytest.mark.parametrize("length", [1, 100, 3000])
@@ -83,7 +84,7 @@ def test_the_fastest_that_fits_is_taken_and_kept_as_long_as_it_will_do() -> None
 
 
 def test_the_only_placement_that_may_be_chosen() -> None:
-    only = Budget(2**40, CPU, lambda: pytest.fail("not needed"), lambda: 0, "staged")
+    only = Budget(2**40, CPU, lambda: pytest.fail("not needed"), lambda: 0, 0, "staged")
     assert only.placement(10) == only.planned_placement(10) == "staged"
 
 
@@ -91,5 +92,5 @@ def test_what_other_tensors_hold_is_enforced_besides(monkeypatch: pytest.MonkeyP
     """They count in the limit of the allocator, not in what the model may take."""
     limits = []
     monkeypatch.setattr("lowmem_fold.planning.budget.enforced", lambda device, size: limits.append(size))
-    Budget(1000, torch.device("cuda"), FakePlanner, int, held_bytes=234).enforced()
+    Budget(1000, torch.device("cuda"), FakePlanner, int, 0, held_bytes=234).enforced()
     assert limits == [1234]

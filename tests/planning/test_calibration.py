@@ -14,12 +14,15 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from lowmem_fold.bench.models import esmfold_v1_config, small_config
-from lowmem_fold.cache import cache_folder, write_json
-from lowmem_fold.esmfold.tiles import Tiling
+from lowmem_fold.bench.models import small_config
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.published import esmfold_v1_config
+from lowmem_fold.esmfold.work import FUNCTIONS, Widths
+from lowmem_fold.families.interface import Work
+from lowmem_fold.pair.tiles import Tiling
 from lowmem_fold.planning import calibration, timing
 from lowmem_fold.planning.calibration import Calibration, cached, calibrate, fitted
-from lowmem_fold.planning.work import FUNCTIONS, Widths, Work
+from lowmem_fold.system.cache import cache_folder, write_json
 from tests.models import small_model
 
 LENGTHS = (16, 64, 192)
@@ -57,7 +60,7 @@ def test_other_lengths_are_predicted(name: str, overlapped: bool) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_noise_is_not_amplified(name: str) -> None:
     """Twice the length that was timed, with seconds that are up to 10 % too long."""
-    little = name in calibration._LITTLE_ATTENTION
+    little = name in FAMILY.cost.little_attention
     least, settled = ({**LEAST, "contractions": PRICES["contractions"]}, ("contractions",)) if little else (LEAST, ())
     for seed in range(5):
         noise = np.random.default_rng(seed)
@@ -107,7 +110,7 @@ def test_lengths_are_added_while_there_is_time(
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Small models and matrices, and a cache of one's own."""
     monkeypatch.setenv("LOWMEM_FOLD_CACHE", str(tmp_path))
-    monkeypatch.setattr(calibration, "_models", lambda device: {("small", "fp32"): small_model()})
+    monkeypatch.setattr(type(FAMILY.cost), "probes", lambda *_: {("small", "fp32"): small_model()})
     monkeypatch.setattr(calibration, "BUDGET_SECONDS", 0)
     monkeypatch.setattr(calibration, "LENGTHS", (5, 9))
     for name, value in {"MATRIX": (128, 256), "_SIDE": 32, "_LONG": 32, "_COPIED_BYTES": 2**16}.items():
@@ -117,9 +120,9 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("quick")
 def test_a_calibration_is_kept() -> None:
-    assert cached("cpu") is None
-    found = calibrate("cpu")
-    assert cached(torch.device("cpu")) == found
+    assert cached("cpu", FAMILY) is None
+    found = calibrate("cpu", FAMILY)
+    assert cached(torch.device("cpu"), FAMILY) == found
     assert {(sample["function"], sample["length"]) for sample in found.samples} == {
         (name, length) for name in FUNCTIONS for length in (5, 9)
     }
@@ -135,17 +138,17 @@ def test_a_calibration_is_kept() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_another_number_of_threads_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    calibrate("cpu")
+    calibrate("cpu", FAMILY)
     with monkeypatch.context() as changed:
         changed.setenv("OMP_NUM_THREADS", "77")
-        assert cached("cpu") is None
+        assert cached("cpu", FAMILY) is None
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
-        assert cached("cpu") is None
+        assert cached("cpu", FAMILY) is None
     finally:
         torch.set_num_threads(threads)
-    assert cached("cpu") is not None
+    assert cached("cpu", FAMILY) is not None
 
 
 @pytest.mark.usefixtures("quick")
@@ -163,35 +166,36 @@ def test_another_number_of_threads_is_another_machine(monkeypatch: pytest.Monkey
     ids=["schema", "functions", "nothing", "unknown", "machine", "facts", "rates"],
 )
 def test_what_is_no_calibration_counts_as_absent(changes: dict) -> None:
-    value = asdict(calibrate("cpu"))
+    value = asdict(calibrate("cpu", FAMILY))
     (path,) = cache_folder().iterdir()
     write_json(path.stem, value)
-    assert cached("cpu") is not None
+    assert cached("cpu", FAMILY) is not None
     write_json(path.stem, {**value, **changes})
-    assert cached("cpu") is None
+    assert cached("cpu", FAMILY) is None
     write_json(path.stem, [1, 2])
-    assert cached("cpu") is None
+    assert cached("cpu", FAMILY) is None
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_calibration_with_another_number_counts_as_absent() -> None:
-    calibrate("cpu")
+    calibrate("cpu", FAMILY)
     (path,) = cache_folder().iterdir()
     kept = json.loads(path.read_text())
     kept["value"]["rates"]["copy"] *= 2
     path.write_text(json.dumps(kept))
-    assert cached("cpu") is None
+    assert cached("cpu", FAMILY) is None
 
 
 @pytest.mark.usefixtures("quick")
 def test_it_is_found_without_torch() -> None:
-    calibrate("cpu")
+    calibrate("cpu", FAMILY)
     program = """
 import sys
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.families.interface import Work
 from lowmem_fold.planning.calibration import cached
-found = cached("cpu")
-sys.exit(found is None or found.seconds("stem", __import__("lowmem_fold.planning.work").planning.work.Work(calls=1)) < 0
-         or "torch" in sys.modules)
+found = cached("cpu", FAMILY)
+sys.exit(found is None or found.seconds("stem", Work(calls=1)) < 0 or "torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
@@ -213,7 +217,7 @@ def test_a_line_through_two(few: float, many: float, expected: list[float]) -> N
 @pytest.mark.gpu
 def test_a_gpu_is_calibrated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LOWMEM_FOLD_CACHE", str(tmp_path))
-    found = calibrate("cuda")
-    assert cached("cuda") == found
+    found = calibrate("cuda", FAMILY)
+    assert cached("cuda", FAMILY) == found
     assert {"stem", "stem/fp16"} <= found.prices.keys()
     assert "int8/fp16" in found.stored

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lowmem_fold.esmfold.family import FAMILY
 from lowmem_fold.planning import cards
 from lowmem_fold.planning.cards import longest_proteins, stock_bytes
 from lowmem_fold.planning.plan import Planner
@@ -15,7 +16,7 @@ RECORDS = Path(__file__).parent.parent.parent / "benchmarks" / "results" / "engi
 @pytest.mark.parametrize("chunk_size", [64, pytest.param(None, marks=pytest.mark.more)])
 def test_the_law_of_stock_is_what_its_code_took_at_other_lengths(chunk_size: int | None) -> None:
     """From the records of the ledger on stock's whole forward pass, to 4,096 residues."""
-    law = stock_bytes(chunk_size)
+    law = stock_bytes(FAMILY, chunk_size)
     found = 0
     for record in map(json.loads, RECORDS.read_text().splitlines()):
         asked = record["requested"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lowmem_fold import cache
-from lowmem_fold.planning.facts import PHASES, Facts, FactSource, Placed
+from lowmem_fold.planning.facts import Facts, FactSource, Placed
+from lowmem_fold.system import cache
 
+PHASES = ("stem", "trunk", "heads")
 FACTS = Facts(
     resolved="fp32",
     activations=dict.fromkeys(PHASES, 1000),

@@ -7,17 +7,19 @@ import pytest
 import torch
 
 import lowmem_fold as lf
-from lowmem_fold.bench.models import esmfold_v1_config
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.inventory import inventory
+from lowmem_fold.checkpoints.loader import load_model
 from lowmem_fold.errors import InputError, ModelError
-from lowmem_fold.inventory import inventory
-from lowmem_fold.loader import load_model
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import ESMFOLD
+from lowmem_fold.esmfold.published import esmfold_v1_config
+from lowmem_fold.esmfold.skeleton import Skeleton
+from lowmem_fold.memory.reserve import reserve_bytes
 from lowmem_fold.planning import facts as facts_module
-from lowmem_fold.planning.activations import Skeleton
-from lowmem_fold.planning.facts import FactSource
+from lowmem_fold.planning.facts import FactSource, _PublishedFiles
 from lowmem_fold.planning.longest import longest
 from lowmem_fold.planning.plan import Plan, Planner, Plans
-from lowmem_fold.planning.reserve import reserve_bytes
 from lowmem_fold.precision import PRESETS, Precision, parse_precision
 from lowmem_fold.residency import PLACEMENTS, weight_layout
 
@@ -63,7 +65,8 @@ def test_a_budget_takes_the_fastest_that_fits(monkeypatch: pytest.MonkeyPatch) -
 def test_the_peak_is_that_of_the_phase_that_needs_most() -> None:
     """Staged, with short proteins, that is the stem: its weights outweigh the trunk's activations."""
     plans = by_name(v1(64, "80GB"))
-    layout = weight_layout(Skeleton(esmfold_v1_config().to_dict())._model(Precision()))
+    config = FAMILY.published_config()
+    layout = weight_layout(Skeleton(config)._model(Precision()), _PublishedFiles(ESMFOLD, config))
     stem, trunk = layout.fixed + 36 * layout.stem[0], layout.fixed + 48 * layout.trunk[0]
     assert plans["fp32", "staged"].phase == "stem" and plans["fp32", "staged"].weight_bytes == stem
     found = by_name(v1(3600, "80GB"))["fp32", "staged"]
@@ -94,7 +97,7 @@ def test_weights_are_those_of_the_loaded_model(precision: str) -> None:
     """The demo model, whose stem is stored in half precision."""
     plans = by_name(lf.plan(50, "1GB", model="demo", device="cpu", precision=precision))
     resolved = parse_precision(precision).resolve(torch.device("cpu"))
-    model = load_model(find_checkpoint("demo"), resolved, torch.device("cpu"))
+    model = load_model(find_checkpoint("demo"), resolved, torch.device("cpu"), ESMFOLD)
     whole = inventory(model)["total"]["bytes"]
     assert plans[precision, "resident"].weight_bytes == pytest.approx(whole, abs=500)
 
@@ -159,14 +162,14 @@ def test_a_placement_that_is_asked_for_is_the_only_one() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="takes the free memory of the card that is here")
 def test_without_budget_and_card_nothing_is_refused() -> None:
     plans = v1(400, None)
-    assert plans.memory_bytes is None and plans.chosen == plans.plans[0] and "no budget" in plans.reason
+    assert plans.memory_bytes is None and plans.chosen == plans.plans[0] and "no memory was given" in plans.reason
 
 
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
         ({"length": 0}, InputError, "length must be a whole number"),
-        ({"memory": "8G"}, InputError, "8GiB"),
+        ({"memory": "8X"}, InputError, "8GiB"),
         ({"placement": "disk"}, InputError, "placement"),
         ({"precision": "int3"}, InputError, "int3"),
         ({"device": "tpu"}, InputError, "device"),

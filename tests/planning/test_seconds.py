@@ -12,11 +12,14 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, bmm_flop, mm_flop
 
-from lowmem_fold.bench.models import esmfold_v1_config, random_model, random_record, small_config
+from lowmem_fold.bench.models import random_model, small_config
 from lowmem_fold.esmfold.engine import fold_batch
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.published import esmfold_v1_config, random_record
+from lowmem_fold.esmfold.work import FUNCTIONS
+from lowmem_fold.families.interface import Work
 from lowmem_fold.planning.calibration import Calibration
 from lowmem_fold.planning.seconds import Seconds, predict_seconds
-from lowmem_fold.planning.work import FUNCTIONS, Work
 from lowmem_fold.precision import Part, Precision, parse_precision
 from lowmem_fold.residency.placements import WeightLayout
 
@@ -39,7 +42,7 @@ def calibration(device_type: str = "cpu", **prices: float) -> Calibration:
 
 def predicted(found: Calibration | None, length: int = 20, num_recycles: int = 0, **options: object) -> Seconds | None:
     chosen = {"precision": Precision(), "placement": "resident", "layout": LAYOUT, "config": CONFIG} | options
-    return predict_seconds(length=length, num_recycles=num_recycles, calibration=found, **chosen)  # type: ignore[arg-type]
+    return predict_seconds(FAMILY, length=length, num_recycles=num_recycles, calibration=found, **chosen)  # type: ignore[arg-type]
 
 
 def seconds(*arguments: object, **options: object) -> Seconds:

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lowmem_fold.bench.style import LIGHT
+from lowmem_fold.system.style import LIGHT
 
 
 def figure_of(draw: Callable[..., None], data: Any) -> Figure:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_pdb
+from lowmem_fold.predictions.structures import read_pdb
 from plots.accuracy import BY_LENGTH, QUANTITY, RESULTS, draw, drifts, read
 from plots.precisions import WORDS
 from tests.plots.drawn import figure_of, points_of

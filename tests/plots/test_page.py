@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.view.run import read_run
 from plots import page
 from plots.style import dark_path, fingerprint

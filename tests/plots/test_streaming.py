@@ -19,7 +19,7 @@ def test_the_streamed_fold_keeps_within_the_cap() -> None:
     assert records["streamed"]["resolved"]["outputs"] == records["resident"]["resolved"]["outputs"]
     assert {record["requested"]["length"] for record in records.values()} == {128}
     page = (Path(__file__).parents[2] / "docs" / "memory.md").read_text()
-    said = "take {:.2f} GB of anonymous memory with streamed weights, {:.2f} GB resident, {:.2f} GB in transformers"
+    said = "take {:.2f} GB of memory (RAM) with streamed weights, {:.2f} GB resident, {:.2f} GB in transformers"
     assert said.format(*(size / 1e9 for size in held.values())) in " ".join(page.split())
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.structures import FOLDER, PRECISIONS, RESULTS
-from lowmem_fold.bench.structures import read_pdb
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
 from lowmem_fold.metrics import rmsd
+from lowmem_fold.predictions.structures import read_pdb
 from plots.structure import draw, structures
 from tests.models import sampled_fingerprint
 from tests.plots.drawn import figure_of

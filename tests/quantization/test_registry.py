@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.optional_packages import install_command
 from lowmem_fold.quantization import FORMATS, formats, quantize, quantize_linear, unavailable
+from lowmem_fold.system.optional_packages import install_command
 from tests.quantization.backends import needs
 
 CPU = torch.device("cpu")

@@ -10,10 +10,16 @@ import torch
 from torch import nn
 
 from lowmem_fold.bench.models import small_config
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.loader import load_model, planned_model
+from lowmem_fold.checkpoints.saving import save_quantized
+from lowmem_fold.checkpoints.weight_files import WeightFiles
 from lowmem_fold.errors import InputError
-from lowmem_fold.folder import Folder, load
-from lowmem_fold.loader import load_model, planned_model
+from lowmem_fold.esmfold.family import FAMILY
+from lowmem_fold.esmfold.modules import ESMFOLD
+from lowmem_fold.folder import Folder
+from lowmem_fold.loading import load
+from lowmem_fold.planning.facts import _PublishedFiles
 from lowmem_fold.precision import PRESETS, parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residency import (
@@ -26,8 +32,6 @@ from lowmem_fold.residency import (
     refusal,
     weight_layout,
 )
-from lowmem_fold.saving import save_quantized
-from lowmem_fold.weight_files import WeightFiles
 
 CPU = torch.device("cpu")
 PLAIN = ("fp32", "fp16", "bf16")
@@ -49,7 +53,7 @@ def quantized(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         def __missing__(self, name: str) -> Path:
             folder = tmp_path_factory.mktemp("quantized") / name
             source, policy = find_checkpoint(str(sound)), parse_precision(name)
-            save_quantized(load_model(source, policy.resolve(CPU), CPU), source, policy, folder)
+            save_quantized(load_model(source, policy.resolve(CPU), CPU, ESMFOLD), source, policy, folder)
             self[name] = folder
             return folder
 
@@ -67,8 +71,8 @@ def test_held_bytes() -> None:
 def test_layout_of_the_published_shapes_counts_what_is_loaded(sound: Path, precision: str) -> None:
     """Against the tensors of a loaded model, counted in another way."""
     checkpoint, policy = find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU)
-    layout = weight_layout(planned_model(checkpoint, policy), WeightFiles(checkpoint.path))
-    model = load_model(checkpoint, policy, CPU)
+    layout = weight_layout(planned_model(checkpoint, policy, ESMFOLD), WeightFiles(checkpoint.path))
+    model = load_model(checkpoint, policy, CPU, ESMFOLD)
     assert layout.stem == tuple(bytes_of(layer) for layer in model.esm.encoder.layer)
     assert layout.trunk == tuple(bytes_of(block) for block in model.trunk.blocks)
     assert layout.fixed + sum(layout.stem) + sum(layout.trunk) == pytest.approx(bytes_of(model), abs=5000)  # buffers
@@ -83,23 +87,23 @@ def bytes_of(module: nn.Module) -> int:
 def test_what_the_file_holds_in_another_dtype_is_converted(sound: Path) -> None:
     """The files of this model are float32."""
     checkpoint, files = find_checkpoint(str(sound)), WeightFiles(sound)
-    as_it_is = weight_layout(planned_model(checkpoint, parse_precision("fp32").resolve(CPU)), files)
+    as_it_is = weight_layout(planned_model(checkpoint, parse_precision("fp32").resolve(CPU), ESMFOLD), files)
     assert set(as_it_is.stem_converted + as_it_is.trunk_converted) == {0}
-    half = weight_layout(planned_model(checkpoint, parse_precision("stem=fp16").resolve(CPU)), files)
+    half = weight_layout(planned_model(checkpoint, parse_precision("stem=fp16").resolve(CPU), ESMFOLD), files)
     assert all(0 < part < whole for part, whole in zip(half.stem_converted, half.stem, strict=True))
     assert set(half.trunk_converted) == {0}
 
 
 def test_published_files_hold_the_stem_in_half_precision(sound: Path) -> None:
-    planned = planned_model(find_checkpoint(str(sound)), parse_precision("fp32"))
-    layout = weight_layout(planned, None)
+    planned = planned_model(find_checkpoint(str(sound)), parse_precision("fp32"), ESMFOLD)
+    layout = weight_layout(planned, _PublishedFiles(ESMFOLD, FAMILY.published_config()))
     assert layout.stem_converted == layout.stem and set(layout.trunk_converted) == {0}
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_every_precision_has_every_placement_on_a_card(sound: Path, precision: str, placement: str) -> None:
     checkpoint = find_checkpoint(str(sound))
-    planned = planned_model(checkpoint, parse_precision(precision).resolve(CPU))
+    planned = planned_model(checkpoint, parse_precision(precision).resolve(CPU), ESMFOLD)
     assert refusal(planned, WeightFiles(sound), placement, "cuda") is None
 
 
@@ -167,7 +171,7 @@ def test_a_placement_that_fails_leaves_the_one_before(sound: Path, monkeypatch: 
             raise MemoryError("no room")
         return load_placed(*arguments)
 
-    monkeypatch.setattr("lowmem_fold.folder.load_placed", short)
+    monkeypatch.setattr("lowmem_fold.loading.load_placed", short)
     with pytest.raises(MemoryError, match="no room"):
         folder.place("streamed")
     assert folder.placement == "resident"
@@ -196,7 +200,7 @@ def test_streamed_layers_come_one_at_a_time_and_go(sound: Path) -> None:
     folder = load(str(sound), device="cpu", placement="streamed")
     layers = folder.model.esm.encoder.layer
     seen = []
-    for number, layer in enumerate(folder._weights.residency.stem()):
+    for number, layer in enumerate(folder._loaded._weights.residency.stem()):
         assert layer is layers[number]
         seen.append(with_bytes(layers))
     assert seen == [[0], [1], [2]] and with_bytes(layers) == []
@@ -206,7 +210,7 @@ def test_streamed_layers_come_one_at_a_time_and_go(sound: Path) -> None:
 def test_a_file_that_holds_the_form_is_not_copied(sound: Path) -> None:
     """The tensors of a streamed layer lie in the mapped file."""
     folder = load(str(sound), device="cpu", placement="streamed")
-    for stack in (folder._weights.residency.stem(), folder._weights.residency.trunk()):
+    for stack in (folder._loaded._weights.residency.stem(), folder._loaded._weights.residency.trunk()):
         for layer in stack:
             for parameter in layer.parameters():
                 assert mapped_at(parameter.data_ptr()) == str(sound / "model.safetensors")
@@ -236,7 +240,7 @@ def test_an_error_amid_the_layers_leaves_nothing_behind(sound: Path) -> None:
 def test_the_stem_is_visited_once_for_many_records(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = load(str(sound), device="cpu", placement="streamed")
     fetched = []
-    source = folder._weights.residency._stem._transport.source
+    source = folder._loaded._weights.residency._stem._transport.source
     read = source.tensors
     monkeypatch.setattr(source, "tensors", lambda number: (fetched.append(number), read(number))[1])
     sequences = ["MKVLA" * n for n in (3, 100, 150, 7)]  # more than one group
@@ -259,7 +263,7 @@ def test_weights_in_one_piece_fold_the_same(sound: Path, precision: str) -> None
     if reason := unavailable(resolved.stem.weights, CPU):
         pytest.skip(reason)
     expected = load(str(sound), precision=precision, device="cpu")
-    building = placing.Building(find_checkpoint(str(sound)), resolved)
+    building = placing.Building(find_checkpoint(str(sound)), resolved, ESMFOLD)
     placing._fill_in_one_piece(building, building.open(), CPU)
     found = Folder(building.model, expected.checkpoint, expected.precision)
     positions = [folder.fold("MKTAYIAKQR", num_recycles=1).positions for folder in (found, expected)]

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lowmem_fold.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.checkpoint import find_checkpoint
+from lowmem_fold.checkpoints.loader import Building, load_model
 from lowmem_fold.errors import InputError
-from lowmem_fold.folder import load
-from lowmem_fold.loader import Building, load_model
+from lowmem_fold.esmfold.modules import ESMFOLD
+from lowmem_fold.loading import load
 from lowmem_fold.precision import parse_precision
 from lowmem_fold.quantization.registry import unavailable
 from lowmem_fold.residency import placing, sources
@@ -38,7 +39,7 @@ def needs(precision: str) -> str:
 
 
 def stem_source(folder: Path, precision: str, kind: str) -> tuple[Source, Building]:
-    building = Building(find_checkpoint(str(folder)), parse_precision(precision).resolve(CPU))
+    building = Building(find_checkpoint(str(folder)), parse_precision(precision).resolve(CPU), ESMFOLD)
     files = building.open()
     building.plan()
     stem, _ = stacks(building.model)
@@ -54,7 +55,9 @@ def stem_source(folder: Path, precision: str, kind: str) -> tuple[Source, Buildi
 def test_what_arrives_is_what_loading_makes(sound: Path, precision: str, kind: str, layers: type) -> None:
     """On the way that other devices take, here to the CPU."""
     needs(precision)
-    expected = load_model(find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU), CPU).esm.encoder.layer
+    expected = load_model(
+        find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU), CPU, ESMFOLD
+    ).esm.encoder.layer
     source, building = stem_source(sound, precision, kind)
     stack = layers(DeviceTransport(source, CPU))
     for _ in range(2):
@@ -86,7 +89,7 @@ def test_a_layer_is_one_buffer(sound: Path) -> None:
 def test_memory_that_cannot_be_pinned_is_said(
     sound: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    building = Building(find_checkpoint(str(sound)), parse_precision("fp32"))
+    building = Building(find_checkpoint(str(sound)), parse_precision("fp32"), ESMFOLD)
     files = building.open()
     answers = iter([True, False])
     monkeypatch.setattr(sources, "_pinned", lambda buffer: next(answers))
@@ -105,7 +108,7 @@ def test_memory_that_cannot_be_pinned_is_said(
 def test_weights_wait_in_the_file_where_host_memory_is_short(
     sound: Path, free: int | None, expected: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    building = Building(find_checkpoint(str(sound)), parse_precision("fp32"))
+    building = Building(find_checkpoint(str(sound)), parse_precision("fp32"), ESMFOLD)
     files = building.open()
     building.plan()
     found = placing._sources(building, files, torch.device("mps"), 10**6, free)
@@ -115,7 +118,7 @@ def test_weights_wait_in_the_file_where_host_memory_is_short(
 @pytest.mark.parametrize("precision", QUANTIZED)
 def test_quantized_weights_that_can_wait_nowhere_are_refused(sound: Path, precision: str) -> None:
     needs(precision)
-    building = Building(find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU))
+    building = Building(find_checkpoint(str(sound)), parse_precision(precision).resolve(CPU), ESMFOLD)
     files = building.open()
     building.plan()
     with pytest.raises(InputError, match="quantized ones can wait in a file instead"):

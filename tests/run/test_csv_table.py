@@ -9,8 +9,8 @@ import json
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.folding import fold_records
 from lowmem_fold.run.csv_table import COLUMNS, csv_text, is_ours
+from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 
 from ..fake_run import FakeFolder, make_records

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import BudgetError, InputError, ModelError, WeightsLostError
-from lowmem_fold.run.ladder import Ladder, NoRoomError, Rung
+from lowmem_fold.run.ladder import Ladder
 from lowmem_fold.run.options import RunOptions
+from lowmem_fold.run.rung import NoRoomError, Rung
 
 from ..fake_run import FakeFolder, make_records, needed
 

@@ -8,13 +8,8 @@ from dataclasses import fields
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.run.options import (
-    RunOptions,
-    differing_settings,
-    known_settings,
-    result_settings,
-    settings_id,
-)
+from lowmem_fold.run.options import RunOptions, known_settings, result_settings
+from lowmem_fold.system.settings import differing_settings, settings_id
 
 MODEL = {"fingerprint": "f00d", "precision": "fp32"}
 

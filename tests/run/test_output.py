@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError, OutputLostError
-from lowmem_fold.folding import fold_records
-from lowmem_fold.run.lock import LOCK
+from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.output import CONFIG, CSV, LOG, PARTIAL, STEM, TABLE
 from lowmem_fold.run.progress import SilentProgress
+from lowmem_fold.system.lock import LOCK
 
 from ..fake_run import FakeFolder, helix, make_records
 
@@ -24,7 +24,7 @@ from ..fake_run import FakeFolder, helix, make_records
 @pytest.fixture(autouse=True)
 def no_planner(monkeypatch):
     """The planner takes seconds, and knows nothing of a fake model."""
-    monkeypatch.setattr("lowmem_fold.folding.smallest_budget_text", lambda record, options: "")
+    monkeypatch.setattr("lowmem_fold.run.failure.smallest_budget_text", lambda record, options: "")
 
 
 def fold(records, out: Path, options: RunOptions | None = None, **model):

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from lowmem_fold.run.progress import Progress, relative_work, result_text
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 LINE = {
     "id": "r0",
@@ -103,7 +103,7 @@ def test_work_is_that_of_the_published_dimensions():
     from accelerate import init_empty_weights
     from transformers import EsmForProteinFolding
 
-    from lowmem_fold.bench.models import esmfold_v1_config
+    from lowmem_fold.esmfold.published import esmfold_v1_config
 
     def numbers(module) -> int:
         return sum(weight.numel() for weight in module.parameters() if weight.ndim == 2)

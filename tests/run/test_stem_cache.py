@@ -11,7 +11,7 @@ import pytest
 from lowmem_fold.errors import InputError
 from lowmem_fold.run import stem_cache
 from lowmem_fold.run.stem_cache import StemCache
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 
 MODEL = {"fingerprint": "f00d", "precision": "fp32", "resolved_precision": "fp32", "device": "cpu"}
 RECORD = parse_sequence("MKTAYIAK:GGUG", "one")

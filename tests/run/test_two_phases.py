@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold import folding
 from lowmem_fold.errors import BudgetError, InputError
-from lowmem_fold.folding import fold_records
-from lowmem_fold.run import batches
+from lowmem_fold.run import failure, order
+from lowmem_fold.run.folding import fold_records
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.progress import SilentProgress
 from lowmem_fold.run.stem_cache import StemCache
@@ -28,8 +27,8 @@ HIDDEN = ".lowmem_fold.stem"
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
     """Windows of 100 tokens, and no planner, which takes seconds and knows nothing of a fake model."""
-    monkeypatch.setattr(folding, "WINDOW_TOKENS", 100)
-    monkeypatch.setattr(folding, "smallest_budget_text", lambda record, options: "; 7 GB would do")
+    monkeypatch.setattr(order, "WINDOW_TOKENS", 100)
+    monkeypatch.setattr(failure, "smallest_budget_text", lambda record, options: "; 7 GB would do")
 
 
 def lines_of(out: Path) -> dict[str, dict]:
@@ -362,7 +361,6 @@ def test_length_is_that_of_what_is_left(tmp_path) -> None:
     folder = FakeFolder()
     fold_records(make_records(90, 30, 40), tmp_path, RunOptions(max_tokens_per_batch=70), load=folder.load)
     assert folder.loads[0]["length"] == 30
-    assert batches.WINDOW_TOKENS == 4096
 
 
 def test_result_of_a_record_that_was_stepped_down_is_the_same(tmp_path) -> None:

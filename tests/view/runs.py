@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
 from lowmem_fold.run.options import RunOptions
 from lowmem_fold.run.output import OutputFolder
-from lowmem_fold.sequences import Record, parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
+from lowmem_fold.sequences.records import Record
 
 __all__ = ["CONFIG", "NOTES", "failed", "with_plddt", "written"]
 

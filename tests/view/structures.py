@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lowmem_fold.bench.structures import Structure, read_pdb
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.predictions.structures import Structure, read_pdb
 
 TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
 

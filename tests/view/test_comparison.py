@@ -7,10 +7,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import lowmem_fold as lf
-from lowmem_fold.bench.structures import Structure
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import lddt, tm_score
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.predictions.structures import Structure
+from lowmem_fold.sequences.residues import ATOM_ORDER
 from tests.view.structures import TS50, known, predicted, turned
 
 CA = ATOM_ORDER["CA"]

@@ -88,6 +88,7 @@ def test_a_notebook_shows_the_figure_once(prediction):
 def test_without_matplotlib(prediction, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "lowmem_fold.view.figures", raising=False)
-    with pytest.raises(InputError, match=r"lowmem-fold\[viz\]"):
+    for name in ("figures", "of_prediction"):
+        monkeypatch.delitem(sys.modules, f"lowmem_fold.view.{name}", raising=False)
+    with pytest.raises(InputError, match="pip install 'matplotlib>="):
         prediction.plot_plddt()

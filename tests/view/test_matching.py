@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import lowmem_fold as lf
-from lowmem_fold.bench.structures import Structure
 from lowmem_fold.errors import InputError
-from lowmem_fold.prediction import Prediction
+from lowmem_fold.predictions.prediction import Prediction
+from lowmem_fold.predictions.structures import Structure
 from lowmem_fold.view.matching import least_identical, matched
 from tests.view.structures import known, predicted, turned
 

@@ -12,7 +12,7 @@ import zlib
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 from lowmem_fold.view.library import ADDRESS, read_library, shipped_library
 from lowmem_fold.view.page import page_html, write_page
 from lowmem_fold.view.run import read_run

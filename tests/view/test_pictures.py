@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from lowmem_fold.bench.style import LIGHT, rendered
 from lowmem_fold.errors import InputError
+from lowmem_fold.system.style import LIGHT, rendered
 from lowmem_fold.view.pictures import main, write_pictures
 from lowmem_fold.view.static import draw_structure
 from tests.fake_run import helix, make_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.sequences.residues import ATOM_ORDER
 from lowmem_fold.view.ribbon import ribbon
 from lowmem_fold.view.secondary import secondary_structure
 from tests.view.structures import known, turned

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lowmem_fold.errors import InputError
-from lowmem_fold.sequences import parse_sequence
+from lowmem_fold.sequences.fasta import parse_sequence
 from lowmem_fold.view.run import read_run
 from lowmem_fold.view.run_page import run_page
 from tests.fake_run import helix, make_records

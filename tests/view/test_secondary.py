@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem_fold.bench.structures import read_pdb_folder
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.predictions.structures import read_pdb_folder
+from lowmem_fold.sequences.residues import ATOM_ORDER
 from lowmem_fold.view.secondary import _in_ladders, hydrogen_bonds, secondary_structure
 from tests.view.structures import TS50, known, turned
 

@@ -9,9 +9,9 @@ import pytest
 from matplotlib import image
 from matplotlib.colors import rgb_to_hsv
 
-from lowmem_fold.bench.style import DARK, LIGHT, themed
 from lowmem_fold.errors import InputError
-from lowmem_fold.residues import ATOM_ORDER
+from lowmem_fold.sequences.residues import ATOM_ORDER
+from lowmem_fold.system.style import DARK, LIGHT, themed
 from lowmem_fold.view.bands import BANDS, LEGEND
 from lowmem_fold.view.figures import drawn
 from lowmem_fold.view.ribbon import Mesh

@@ -98,5 +98,5 @@ def test_a_notebook_shows_it_as_a_result():
 
 def test_without_py3dmol(monkeypatch):
     monkeypatch.setitem(sys.modules, "py3Dmol", None)
-    with pytest.raises(InputError, match=r"lowmem-fold\[viz\]"):
+    with pytest.raises(InputError, match="pip install 'py3Dmol>="):
         predicted(known("3a4rA")).view()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...architecture import Architecture, language_model_part
+from ...checkpoints.architecture import Architecture, language_model_part
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens
 
@@ -58,7 +58,9 @@ def of(config: Mapping[str, Any], folder: Path) -> Family | None:
     if config.get("position_embedding_type") != "rotary":
         return None
     found = esm_family(NAME, config, folder)
-    return replace(found, architecture=_STEM) if found and config.get("is_folding_model") else found
+    if found is None or not config.get("is_folding_model"):
+        return found
+    return replace(found, architecture=_STEM, within_folding_model=True)
 
 
 def esm_family(name: str, config: Mapping[str, Any], folder: Path, max_residues: int | None = None) -> Family | None:

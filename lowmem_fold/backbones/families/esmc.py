@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...architecture import Architecture, language_model_part
+from ...checkpoints.architecture import Architecture, language_model_part
 from .esm2 import family_with_tokens
 from .family import Family
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...architecture import Architecture
+from ...checkpoints.architecture import Architecture
 from ...errors import InputError
 
 __all__ = ["AMINO_ACIDS", "MASK", "Family"]
@@ -37,6 +37,8 @@ class Family:
         Stands for a masked residue; None of an encoder without a masked-language-model head.
     max_residues : int, optional
         The most that it has positions for; None: any length.
+    within_folding_model : bool
+        Whether it is the language model of a model that folds.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Family:
     pad_id: int
     mask_id: int | None
     max_residues: int | None = None
+    within_folding_model: bool = False
 
     def encode(self, sequence: str) -> list[int]:
         """Token ids of one chain, special tokens included: one for each residue between `prefix` and `suffix`.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...architecture import Architecture, language_model_part
+from ...checkpoints.architecture import Architecture, language_model_part
 from ...errors import ModelError
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...architecture import Architecture, language_model_part
+from ...checkpoints.architecture import Architecture, language_model_part
 from ...errors import ModelError
 from .family import Family
 from .vocabulary import read_vocabulary, residue_tokens

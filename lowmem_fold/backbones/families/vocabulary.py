@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from ...checkpoints.checkpoint import VOCABULARY_FILES
 from ...errors import ModelError, first_line
 from .family import AMINO_ACIDS
 
-__all__ = ["NON_STANDARD", "read_vocabulary", "residue_tokens", "vocabulary_file"]
+__all__ = ["NON_STANDARD", "read_vocabulary", "residue_tokens"]
 
 #: Letters besides those of the 20 amino acids: any residue, selenocysteine, Q or E, pyrrolysine, N or D, L or I.
 NON_STANDARD = "XUZOBJ"
@@ -24,23 +25,18 @@ def read_vocabulary(folder: Path) -> dict[str, int] | None:
 
     ModelError if the file is damaged.
     """
-    path = vocabulary_file(folder)
+    path = next((folder / name for name in VOCABULARY_FILES if (folder / name).exists()), None)
     if path is None:
         return None
     try:
-        return _readers()[path.name](path)
+        return _reader(path.name)(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"{path} holds no vocabulary that can be read ({first_line(error)})") from error
 
 
-def vocabulary_file(folder: Path) -> Path | None:
-    """Return the file that `read_vocabulary` reads; None where none of them is there."""
-    return next((folder / name for name in _readers() if (folder / name).exists()), None)
-
-
-def _readers() -> dict[str, Callable[[Path], dict[str, int]]]:
-    """How each file is read, in the order in which they are looked for."""
-    return {"vocab.txt": _lines, "tokenizer.json": _json, "spiece.model": _sentencepiece}
+def _reader(name: str) -> Callable[[Path], dict[str, int]]:
+    """How the file of this name is read."""
+    return dict(zip(VOCABULARY_FILES, (_lines, _json, _sentencepiece), strict=True))[name]
 
 
 def _lines(path: Path) -> dict[str, int]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...formats.files import open_own, refuse_link
-from ..embedding import Embedding
+from ...system.files import open_own, refuse_link
+from ..vectors import Embedding
 from .head import SCHEMA, Head, Row, embedding_checksum, head_checksum, parse_head
 from .settings import refuse_mixture
 

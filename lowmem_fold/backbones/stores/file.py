@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, first_line
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .head import Head, Row, array_names, embedding_checksum
 
 __all__ = ["Contents", "DamagedError", "EmbeddingFile", "not_ours"]

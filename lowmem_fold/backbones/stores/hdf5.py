@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ...optional_packages import install_command
-from ..embedding import Embedding
+from ...system.optional_packages import install_command
+from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 

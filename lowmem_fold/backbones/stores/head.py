@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError
-from ..embedding import Embedding
+from ..vectors import Embedding
 
 __all__ = ["SCHEMA", "Head", "Row", "array_names", "check_ids", "embedding_checksum", "head_checksum", "parse_head"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError
-from ...run.options import differing_settings
+from ...system.settings import differing_settings
 
 __all__ = ["refuse_mixture"]
 

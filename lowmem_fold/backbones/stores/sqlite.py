@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...formats.files import own_folder
-from ...run.lock import FolderLock
-from ..embedding import Embedding
+from ...system.files import own_folder
+from ...system.lock import FolderLock
+from ..vectors import Embedding
 from .database import (
     MOST_BYTES,
     Database,

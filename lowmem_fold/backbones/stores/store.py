@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...formats.files import own_folder
-from ...run.lock import FolderLock
-from ..embedding import Embedding
+from ...system.files import own_folder
+from ...system.lock import FolderLock
+from ..vectors import Embedding
 from .database import MOST_BYTES, Database, delete_database
 from .file import Contents, DamagedError, EmbeddingFile
 from .head import Row, check_ids, embedding_checksum

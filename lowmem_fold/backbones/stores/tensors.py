@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...checkpoints.saving import Entry, write_safetensors
 from ...errors import InputError
-from ...saving import Entry, write_safetensors
-from ..embedding import Embedding
+from ..vectors import Embedding
 from .file import Contents, EmbeddingFile, not_ours
 from .head import SCHEMA, Head, Row, array_names, head_checksum, parse_head
 

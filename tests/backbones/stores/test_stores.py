@@ -18,7 +18,6 @@ import pytest
 import safetensors.numpy
 import torch
 
-from lowmem_fold.backbones.embedding import Embedding
 from lowmem_fold.backbones.stores import (
     ENDINGS,
     check_ending,
@@ -32,6 +31,7 @@ from lowmem_fold.backbones.stores import (
 from lowmem_fold.backbones.stores.head import Row
 from lowmem_fold.backbones.stores.settings import refuse_mixture
 from lowmem_fold.backbones.stores.store import partial_folder, sequence_key
+from lowmem_fold.backbones.vectors import Embedding
 from lowmem_fold.errors import InputError
 
 ROOT = Path(__file__).parents[3]

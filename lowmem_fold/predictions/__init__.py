@@ -1,0 +1,1 @@
+"""A prediction, its confidence, and its files."""
