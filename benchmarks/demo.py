@@ -1,6 +1,6 @@
 """All that depends on the demo model's weights, measured and written again: `python -m benchmarks.demo`.
 
-Run it after `python -m lowmem_fold.demo.export`. It measures accuracy on the held-out chains beside the controls and
+Run it after `python -m benchmarks.training.export`. It measures accuracy on the held-out chains beside the controls and
 the time for 257 residues (`results/demo.jsonl`), and the drift of each precision (`results/precision.jsonl`). From
 these records and the training log it writes the tables of the model card, of README.md, docs/precision.md and
 `results/demo.md`, and the plot of the losses. With `--write` it only writes.
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.training.evaluate import evaluate, summary
 from lowmem_fold.bench.environment import describe_environment
 from lowmem_fold.bench.records import Measurement, append_measurement, read_measurements
 from lowmem_fold.demo import MODEL_FOLDER
-from lowmem_fold.demo.evaluate import evaluate, summary
 from lowmem_fold.metrics import lddt, tm_score
 from lowmem_fold.predictions.structures import read_backbones, read_pdb_folder
 from lowmem_fold.sequences.residues import ATOM_ORDER

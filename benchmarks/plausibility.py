@@ -1,6 +1,6 @@
 """What real chains have of that by which predictions are judged: `python -m benchmarks.plausibility FILE`.
 
-FILE holds backbones of experiments, which `python -m lowmem_fold.demo.prepare` writes. The chains of `data/ts50` are
+FILE holds backbones of experiments, which `python -m benchmarks.training.prepare` writes. The chains of `data/ts50` are
 measured beside them, by `lowmem_fold.predictions.plausibility`. Each source gives a record in
 `results/plausibility.jsonl`: a sample for each chain, with the distance of the nearest two CA atoms that are not
 neighbours'. It ends with 1 where a chain is found that could not be true.

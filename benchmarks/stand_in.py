@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import EsmConfig, EsmForProteinFolding
 
-from lowmem_fold.demo.export import write_tokenizer
+from benchmarks.training.export import write_tokenizer
 from lowmem_fold.esmfold.published import esmfold_v1_config
 
 

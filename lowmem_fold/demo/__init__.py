@@ -1,8 +1,7 @@
-"""The demo model: a small ESMFold shipped with the package, and the scripts that made it.
+"""The demo model: a small ESMFold that comes with the package.
 
-`MODEL_FOLDER` holds it in the Hugging Face layout: stock `EsmForProteinFolding.from_pretrained` reads it. The steps
-that made it are programs: `python -m lowmem_fold.demo.prepare` (training data), `.train`, `.export` (the folder) and
-`.evaluate` (held-out scores).
+`MODEL_FOLDER` holds it in the Hugging Face layout: stock `EsmForProteinFolding.from_pretrained` reads it. The scripts
+that made it are in `benchmarks/training/`.
 """
 
 from ..checkpoints.checkpoint import DEMO_FOLDER as MODEL_FOLDER

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.training import controls, evaluate
+from benchmarks.training.guess import Guess
 from lowmem_fold.bench.records import read_measurements
-from lowmem_fold.demo import controls, evaluate
-from lowmem_fold.demo.guess import Guess
 from lowmem_fold.metrics import chi_angles
 from lowmem_fold.predictions.structures import Structure, read_pdb
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
-TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
+TS50 = Path(__file__).parents[3] / "benchmarks" / "data" / "ts50"
 STRUCTURES = [read_pdb(TS50 / f"{name}.pdb.gz") for name in ("1ahsA", "3t5gB", "4gcnA")]
 
 

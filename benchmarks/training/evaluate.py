@@ -1,4 +1,4 @@
-"""Held-out accuracy: `python -m lowmem_fold.demo.evaluate benchmarks/data/ts50 [--controls] [--record results.jsonl]`.
+"""Held-out accuracy: `python -m benchmarks.training.evaluate benchmarks/data/ts50 [--controls] [--record FILE.jsonl]`.
 
 Predicts every chain of a folder of PDB files and compares with the known structure: TM-score, lDDT-CA, how well the
 predicted pLDDT follows the measured lDDT-CA, and how many chi angles are right. The controls (`controls.py`) go through
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..metrics import chi_angles, chi_errors, lddt_per_residue, tm_score
-from ..predictions.structures import Structure, read_pdb_folder
-from ..sequences.residues import ATOM_ORDER
+from lowmem_fold.metrics import chi_angles, chi_errors, lddt_per_residue, tm_score
+from lowmem_fold.predictions.structures import Structure, read_pdb_folder
+from lowmem_fold.sequences.residues import ATOM_ORDER
+
 from .guess import Guess
 
 if TYPE_CHECKING:
-    from ..bench.records import Measurement
-    from ..folder import Folder
+    from lowmem_fold.bench.records import Measurement
+    from lowmem_fold.folder import Folder
 
 __all__ = ["compare", "evaluate", "folded", "main", "summary"]
 
@@ -106,7 +107,8 @@ def evaluate(
     structures: Sequence[Structure], model: str, num_recycles: int, device: str, controls: bool
 ) -> list[Measurement]:
     """Measure a model, and if asked the controls after it; `requested["predictor"]` tells which a record is of."""
-    from ..loading import load
+    from lowmem_fold.loading import load
+
     from .controls import draw_pairs, helix, random_weights
 
     folder = load(model, device=device)
@@ -127,8 +129,8 @@ def evaluate(
 def _measure(
     name: str, structures: Sequence[Structure], predict: Callable[[Structure], Guess], num_recycles: int, resolved: dict
 ) -> Measurement:
-    from ..bench.environment import describe_environment
-    from ..bench.records import Measurement
+    from lowmem_fold.bench.environment import describe_environment
+    from lowmem_fold.bench.records import Measurement
 
     return Measurement(
         "demo-accuracy",
@@ -141,7 +143,7 @@ def _measure(
 
 def main(arguments: list[str] | None = None) -> None:
     """Evaluate from the command line: a line per protein, then a summary of the model and of each control."""
-    from ..bench.records import append_measurement
+    from lowmem_fold.bench.records import append_measurement
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("structures", type=Path, help="folder of PDB files")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..predictions.structures import Structure
+from lowmem_fold.predictions.structures import Structure
+
 from .guess import Guess
 
 if TYPE_CHECKING:
-    from ..folder import Folder
+    from lowmem_fold.folder import Folder
 
 __all__ = ["draw_pairs", "helix", "random_weights"]
 
@@ -23,8 +24,8 @@ COMMON_ROTAMER = np.radians([-65.0, 180.0, 180.0, 180.0])
 
 def random_weights(folder: Folder) -> Folder:
     """A model of the same shape whose every weight, the stem's too, is random."""
-    from ..bench.models import random_model
-    from ..folder import Folder
+    from lowmem_fold.bench.models import random_model
+    from lowmem_fold.folder import Folder
 
     return Folder(random_model(folder.model.config).float().to(folder.device), folder.checkpoint)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import EsmForProteinFolding
 
-from lowmem_fold.demo.architecture import Shape, fresh_model, model_config
+from benchmarks.training.architecture import Shape, fresh_model, model_config
 
 SHAPE = Shape(
     num_blocks=2,

@@ -9,10 +9,10 @@ from scipy.spatial.transform import Rotation
 from transformers.models.esm.modeling_esmfold import EsmFoldStructureModule
 from transformers.models.esm.openfold_utils import Rigid, atom14_to_atom37, make_atom14_masks
 
-from lowmem_fold.demo.architecture import model_config
-from lowmem_fold.demo.forward import Output
-from lowmem_fold.demo.geometry import backbone_frames, backbone_torsions, ideal_cb
-from lowmem_fold.demo.losses import (
+from benchmarks.training.architecture import model_config
+from benchmarks.training.forward import Output
+from benchmarks.training.geometry import backbone_frames, backbone_torsions, ideal_cb
+from benchmarks.training.losses import (
     Truth,
     backbone_fape,
     bond_loss,
@@ -28,10 +28,10 @@ from lowmem_fold.demo.losses import (
 from lowmem_fold.metrics import chi_angles, chi_errors
 from lowmem_fold.predictions.structures import read_pdb
 from lowmem_fold.sequences.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
-from tests.demo.tiny import SHAPE
+from tests.benchmarks.training.tiny import SHAPE
 
 struc = pytest.importorskip("biotite.structure")
-STRUCTURE = read_pdb(Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "1ahsA.pdb.gz")
+STRUCTURE = read_pdb(Path(__file__).parents[3] / "benchmarks" / "data" / "ts50" / "1ahsA.pdb.gz")
 BACKBONE = torch.from_numpy(STRUCTURE.positions[None, :, [ATOM_NAMES.index(name) for name in ("N", "CA", "C")]]).float()
 MASK = torch.ones(BACKBONE.shape[:2], dtype=torch.bool)
 TRUTH = Truth(BACKBONE, MASK)

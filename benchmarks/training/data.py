@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..sequences.residues import RESIDUE_LETTERS
+from lowmem_fold.errors import InputError
+from lowmem_fold.sequences.residues import RESIDUE_LETTERS
 
 __all__ = ["Batch", "Chains", "collate", "draw_batch"]
 
@@ -65,7 +65,9 @@ class Chains:
                 data = {name: file[name] for name in ("ids", "lengths", "cluster", "split", "sequences", "deltas")}
                 data.update({name: file[name] for name in ("chi",) if name in file})
         except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise InputError(f"{path}: not the training data that lowmem_fold.demo.prepare writes ({error})") from error
+            raise InputError(
+                f"{path}: not the training data that benchmarks.training.prepare writes ({error})"
+            ) from error
         self.ids, self.lengths = data["ids"], data["lengths"].astype(np.int64)
         self._sequences, self._deltas, self._chi = data["sequences"], data["deltas"], data.get("chi")
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem_fold.demo.data import Chains
-from lowmem_fold.demo.structure_database import read_database
+from benchmarks.training.data import Chains
+from benchmarks.training.structure_database import read_database
 from lowmem_fold.errors import InputError
 from lowmem_fold.metrics import chi_angles
 from lowmem_fold.predictions.structures import read_backbones, read_pdb
 from lowmem_fold.sequences.residues import RESIDUE_LETTERS
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
-prepare = pytest.importorskip("lowmem_fold.demo.prepare")
-TS50 = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50"
+prepare = pytest.importorskip("benchmarks.training.prepare")
+TS50 = Path(__file__).parents[3] / "benchmarks" / "data" / "ts50"
 CHAINS = {"1ABC_A": 25, "2ABC_B": 310, "3ABC_C": 19, "4ABC_D": 256, "5ABC_E": 280, "6ABC_F": 40, "7ABC_G": 33}
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers.models.esm.openfold_utils.rigid_utils import quat_to_rot
 
-from lowmem_fold.demo.forward import fold, stem_states
-from tests.demo.tiny import tiny_model
+from benchmarks.training.forward import fold, stem_states
+from tests.benchmarks.training.tiny import tiny_model
 
 
 def _inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -22,9 +22,10 @@ from biotite import InvalidFileError
 from biotite.structure import AtomArray, BadStructureError
 from biotite.structure.io import pdb, pdbx
 
-from ..errors import InputError
-from ..metrics import chi_angles
-from ..sequences.residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
+from lowmem_fold.errors import InputError
+from lowmem_fold.metrics import chi_angles
+from lowmem_fold.sequences.residues import ATOM_ORDER, NUM_ATOMS, RESIDUE_NAMES
+
 from .debian import data_archive
 
 __all__ = ["FullAtomChains", "read_packages"]

@@ -11,7 +11,7 @@ from transformers import EsmConfig, EsmForProteinFolding, EsmModel
 from transformers.models.esm.configuration_esm import get_default_vocab_list
 from transformers.models.esm.modeling_esmfold import EsmFoldLinear
 
-from ..errors import ModelError
+from lowmem_fold.errors import ModelError
 
 __all__ = ["Shape", "build", "fresh_model", "initialise", "load_stem", "model_config"]
 

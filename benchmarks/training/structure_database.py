@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from lowmem_fold.errors import InputError
+
 from .debian import data_archive
 
 __all__ = ["StructureDatabase", "read_database"]

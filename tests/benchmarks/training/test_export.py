@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, EsmForProteinFolding
 
+from benchmarks.training.export import write_folder, write_log
 from lowmem_fold.demo import MODEL_FOLDER
-from lowmem_fold.demo.export import write_folder, write_log
-from tests.demo.tiny import tiny_model
+from tests.benchmarks.training.tiny import tiny_model
 
 
 def test_a_written_folder_loads_in_stock_with_the_same_weights(tmp_path: Path) -> None:

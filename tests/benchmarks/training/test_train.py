@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lowmem_fold.demo import parallel, schedule
-from lowmem_fold.demo.train import Settings, Sources, Trainer, _sources
-from tests.demo.tiny import SHAPE, tiny_model, write_chains
+from benchmarks.training import parallel, schedule
+from benchmarks.training.train import Settings, Sources, Trainer, _sources
+from tests.benchmarks.training.tiny import SHAPE, tiny_model, write_chains
 
 CLUSTERS, SPLITS = ["a", "b", "c", "d"], ["train", "train", "train", "val"]
 

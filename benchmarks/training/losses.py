@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..sequences.residues import CHI_IS_SYMMETRIC, RESIDUE_LETTERS
+from lowmem_fold.sequences.residues import CHI_IS_SYMMETRIC, RESIDUE_LETTERS
+
 from .forward import Output
 from .geometry import backbone_frames, backbone_torsions, ideal_cb
 

@@ -1,4 +1,4 @@
-"""Train the demo model: `python -m lowmem_fold.demo.train --data chains.npz --stem ESM-2-folder --out runs/demo`.
+"""Train the demo model: `python -m benchmarks.training.train --data chains.npz --stem ESM-2-folder --out runs/demo`.
 
 Started again on the same folder it goes on from the last checkpoint; SIGTERM and Ctrl-C save one first. A run ends
 after `--minutes` of training (counted over all starts), or after `--steps` if given. The log is JSON lines; its losses

@@ -16,8 +16,8 @@ from lowmem_fold.predictions.structures import read_pdb
 from lowmem_fold.sequences.residues import ATOM_ORDER
 
 pdb, pdbx = (pytest.importorskip(f"biotite.structure.io.{name}") for name in ("pdb", "pdbx"))
-read_packages = pytest.importorskip("lowmem_fold.demo.full_atom").read_packages
-FILE = Path(__file__).parents[2] / "benchmarks" / "data" / "ts50" / "4gcnA.pdb.gz"
+read_packages = pytest.importorskip("benchmarks.training.full_atom").read_packages
+FILE = Path(__file__).parents[3] / "benchmarks" / "data" / "ts50" / "4gcnA.pdb.gz"
 KNOWN = read_pdb(FILE)
 TEXT = gzip.decompress(FILE.read_bytes()).decode()
 BACKBONE = [ATOM_ORDER[name] for name in ("N", "CA", "C", "O")]

@@ -1,4 +1,4 @@
-"""Write a run's averaged weights as a Hugging Face folder: `python -m lowmem_fold.demo.export RUN --stem FOLDER`.
+"""Write a run's averaged weights as a Hugging Face folder: `python -m benchmarks.training.export RUN --stem FOLDER`.
 
 The stem is stored in half precision and the trunk in float32, like the published ESMFold. The folder is built beside
 its place and swapped in, in two renames; files that are not written here (model card, licences) are carried over. The
@@ -18,8 +18,9 @@ import torch
 from transformers import EsmForProteinFolding, EsmTokenizer, PreTrainedConfig
 from transformers.models.esm.openfold_utils import residue_constants
 
-from ..errors import ModelError
-from . import MODEL_FOLDER
+from lowmem_fold.demo import MODEL_FOLDER
+from lowmem_fold.errors import ModelError
+
 from .architecture import Shape, build
 
 __all__ = ["averaged_model", "main", "write_folder", "write_log", "write_tokenizer"]
@@ -41,7 +42,7 @@ def averaged_model(checkpoint: str | Path, stem: str | Path) -> EsmForProteinFol
         model = build(Shape(**state["shape"]), stem)
         missing, unexpected = model.load_state_dict(state["average"], strict=False)
     except (OSError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{checkpoint}: not a checkpoint of lowmem_fold.demo.train ({error})") from error
+        raise ModelError(f"{checkpoint}: not a checkpoint of benchmarks.training.train ({error})") from error
     if unexpected or any(not name.startswith(("esm.", "af2_to_esm")) for name in missing):
         raise ModelError(f"{checkpoint}: does not match the model's layers")
     model.esm.half()

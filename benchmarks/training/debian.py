@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from ..errors import InputError
+from lowmem_fold.errors import InputError
 
 __all__ = ["data_archive"]
 
