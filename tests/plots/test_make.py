@@ -79,7 +79,7 @@ def test_other_data_has_another_fingerprint() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_pages_show_pictures_that_are_there_light_and_dark(page: Path) -> None:
     text = page.read_text()
-    shown = re.findall(r'<img alt="[^"]+" src="([^"]+)">', text)
+    shown = re.findall(r'<img (?:width="\d+%" )?alt="[^"]+" src="([^"]+)">', text)
     dark = re.findall(r'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">', text)
     assert shown and dark == [str(dark_path(Path(name))) for name in shown]
     assert all((page.parent / name).is_file() for name in [*shown, *dark])
