@@ -34,7 +34,7 @@ from .system.suggestions import did_you_mean
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "plain_words", "stem_alone"]
+__all__ = ["PARTS", "PRESETS", "Part", "Precision", "parse_precision", "plain_words", "readable_part", "stem_alone"]
 
 PARTS = {
     "stem": "the ESM-2 language model",
@@ -53,6 +53,7 @@ _ALIASES = {
     "pair-state": "pair",
     "triangle-operand": "operand",
 }
+_READABLE = {name: alias for alias, name in _ALIASES.items()}
 _DEFAULTS = {"pair": "fp32", "operand": None}
 
 
@@ -258,6 +259,11 @@ def parse_precision(text: str | Precision) -> Precision:
     return _checked(policy, text)
 
 
+def readable_part(name: str) -> str:
+    """Return the longer name of a part or state where it has one, for readers; else the name itself."""
+    return _READABLE.get(name, name)
+
+
 def plain_words(text: str) -> str:
     """Return a precision's text in lower case and without spaces, but for its globs."""
     return ",".join(map(_plain_word, text.split(",")))
@@ -281,10 +287,9 @@ def _with_word(policy: Precision, word: str, text: str) -> Precision:
         return _changed(policy, **{name: value})
     if name in ("include", "exclude"):
         return _changed(policy, **{name: (*getattr(policy, name), value)})
-    names = [*PARTS, *STATES, *_ALIASES, "include", "exclude"]
-    raise InputError(
-        f"precision {text!r}: unknown part {name!r}; choose from: {', '.join(names)}.{did_you_mean(name, names)}"
-    )
+    names = [*map(readable_part, (*PARTS, *STATES)), "include", "exclude"]
+    meant = did_you_mean(name, [*names, *_READABLE])
+    raise InputError(f"precision {text!r}: unknown part {name!r}; choose from: {', '.join(names)}.{meant}")
 
 
 def _unknown_precision(word: str, text: str) -> str:
@@ -306,7 +311,7 @@ def _checked(policy: Precision, text: str) -> Precision:
     checks += [("pair", policy.pair, FLOATS), ("operand", policy.operand or "fp32", FLOATS)]
     for name, value, allowed in checks:
         if value not in allowed:
-            raise InputError(f"precision {text!r}: {name} can be {', '.join(allowed)}, not {value!r}")
+            raise InputError(f"precision {text!r}: {readable_part(name)} can be {', '.join(allowed)}, not {value!r}")
     for name in ("include", "exclude"):
         if not all(isinstance(glob, str) and glob for glob in getattr(policy, name)):
             raise InputError(f"precision {text!r}: {name} needs a glob on the names of modules, such as esm.encoder.*")

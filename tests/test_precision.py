@@ -41,12 +41,12 @@ def test_spelled_out() -> None:
     [
         ("int9", "unknown precision 'int9'; choose from: fp32, .* Did you mean int8?"),
         ("pair=fp16,int8", "'int8' has to come first"),
-        ("int8,foo=fp16", "unknown part 'foo'; choose from: stem, trunk"),
+        ("int8,foo=fp16", "unknown part 'foo'; choose from: language-model, sequence-track"),
         ("int8,trnk=fp16", "Did you mean trunk?"),
-        ("stem=int9", "stem can be fp32, fp16, bf16, int8"),
-        ("stem=int8/int8", "stem can be fp32, fp16, bf16, not 'int8'"),
-        ("pair=int8", "pair can be fp32, fp16, bf16, not 'int8'"),
-        ("operand=int8", "operand can be fp32, fp16, bf16, not 'int8'"),
+        ("stem=int9", "language-model can be fp32, fp16, bf16, int8"),
+        ("stem=int8/int8", "language-model can be fp32, fp16, bf16, not 'int8'"),
+        ("pair=int8", "pair-state can be fp32, fp16, bf16, not 'int8'"),
+        ("operand=int8", "triangle-operand can be fp32, fp16, bf16, not 'int8'"),
         ("", "unknown precision ''; choose from"),
     ],
 )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, ModelError
-from ..precision import Precision
+from ..precision import Precision, readable_part
 from ..quantization.formats import DTYPES, FORMATS
 from ..quantization.stored import StoredLinear
 from ..system.lock import FolderLock
@@ -247,7 +247,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping], others: Sequence[Entry]) -> str:
     rows = [
-        f"| {part} | {', '.join(about['formats'])} | {about['weights']:,} | {about['bytes']:,} "
+        f"| {readable_part(part)} | {', '.join(about['formats'])} | {about['weights']:,} | {about['bytes']:,} "
         f"| {about['bits_per_weight']:.2f} |"
         for part, about in found.items()
     ]
@@ -262,7 +262,7 @@ def _card(source: Checkpoint, precision: Precision, found: Mapping[str, Mapping]
             f"Source: {source.short_name}, whose fingerprint is {source.fingerprint()} and whose licence holds for",
             "these weights too.",
             "",
-            "| part | formats | weights | bytes | bits per weight |",
+            "| component | formats | weights | bytes | bits per weight |",
             "|---|---|---|---|---|",
             *rows,
             "",

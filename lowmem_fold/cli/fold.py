@@ -1,9 +1,9 @@
 """Predict the structures of the sequences in a FASTA file.
 
 For each record the output folder gets <id>.pdb (pLDDT in the B-factor), <id>.scores.json, and what else is asked for.
-For the run it gets scores.csv and scores.jsonl (a row for each record, with its status: ok, suspect, incomplete or
-failed), config.json (settings and versions) and lowmem_fold.log. Run the same command again after an interruption: it
-resumes, and finished records are skipped.
+For the run it gets scores.csv and scores.jsonl (a row for each record, with its status: ok; suspect, a result that
+cannot be right; incomplete, too large for PDB; or failed), config.json (settings and versions) and lowmem_fold.log.
+Run the same command again after an interruption: it resumes, and finished records are skipped.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "-s", "--sequence", metavar="SEQ", help="one sequence instead of a file; its files are named 'sequence'"
     )
     group.add_argument(
-        "-o", "--output", metavar="FOLDER", required=True, help="folder for the results; made if need be"
+        "-o", "--output", metavar="FOLDER", required=True, help="folder for the results; made if it does not exist"
     )
     group.add_argument(
         "--format",
@@ -88,16 +88,16 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--precision",
         metavar="P",
-        help="how weights are stored: fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or by parts, "
-        "PART=FORMAT,... of language-model, sequence-track, pair-modules, structure, and pair-state "
-        "[that of a quantized folder, else fp32]",
+        help="how weights are stored: fp32, fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or each component by "
+        "itself, COMPONENT=FORMAT,..., e.g. language-model=int8,pair-state=fp16; components are language-model, "
+        "sequence-track, pair-modules, structure and pair-state [that of a quantized folder, else fp32]",
     )
     group.add_argument(
         "--num-recycles",
         metavar="N",
         type=int,
         default=default.num_recycles,
-        help=f"passes through the trunk after the first one [{default.num_recycles}]",
+        help=f"recycles: passes through the folding trunk after the first one [{default.num_recycles}]",
     )
     group.add_argument(
         "--recycle-tolerance",

@@ -12,6 +12,7 @@ import platform
 from typing import Any
 
 from ..errors import InputError
+from ..precision import readable_part
 from ..system.devices import device_word
 from ..system.optional_packages import install_command
 from ..system.terminal import say
@@ -94,10 +95,12 @@ def _weights_text(about: dict[str, Any]) -> str:
 
 def weights_table(found: dict[str, dict[str, Any]]) -> str:
     """An `inventory` for a terminal."""
-    lines = [f"  {'part':<13}{'GiB':>8}{'bits/weight':>13}  formats (weights)"]
+    lines = [f"  {'component':<17}{'GiB':>8}{'bits/weight':>13}  formats (number of weights)"]
     for part, about in found.items():
         formats = ", ".join(f"{name} ({count:,})" for name, count in about["formats"].items())
-        lines.append(f"  {part:<13}{about['bytes'] / _GIB:>8.3f}{about['bits_per_weight']:>13.2f}  {formats}")
+        lines.append(
+            f"  {readable_part(part):<17}{about['bytes'] / _GIB:>8.3f}{about['bits_per_weight']:>13.2f}  {formats}"
+        )
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from ..errors import LowmemFoldError
-from ..system.suggestions import did_you_mean
+from ..system.suggestions import did_you_mean, nearest
 from ..system.terminal import PROGRAM, printable, tell
 from ..system.versions import package_version
 
@@ -26,17 +26,18 @@ VERBS = {
     "view": "show the structures of a run, on a page for the browser",
     "plan": "say what a fold will need, in memory and time, before it runs",
     "quantize": "store a model in a smaller form, or unpack it again",
-    "embed": "write a language model's vectors of residues or proteins",
+    "embed": "write embeddings of residues or proteins, from a language model such as ESM-2",
     "score": "score sequences or mutations with a language model",
     "fill": "say which residues a language model expects at masked positions",
     "generate": "sample new sequences from a language model",
     "verify": "check on this machine that results equal stock transformers', and what a precision costs",
     "bench": "measure memory, seconds and accuracy, compared with stock transformers",
     "info": "show versions, devices, memory and optional packages",
-    "completion": "print what makes the Tab key complete commands and options in a shell",
+    "completion": "print a script with which the Tab key completes commands and options in a shell",
 }
+_SEE_HELP = " --help lists the options."
 _EXAMPLE = f"""\
-to begin with:
+to start:
   {PROGRAM} fold proteins.fasta -o out/ --model demo    a small model that comes with the package, offline
   {PROGRAM} view out/ --open                            the structures, in the browser"""
 
@@ -89,13 +90,18 @@ class _Parser(argparse.ArgumentParser):
                 break
             option = word.partition("=")[0]
             if option.startswith("--") and option not in self._option_string_actions:
-                meant = did_you_mean(option, self._option_string_actions)  # said before its value is taken for a file
-                self.error(f"unrecognized arguments: {option}{'.' if meant else ''}{meant}")
+                known = [each[2:] for each in self._option_string_actions if each.startswith("--")]
+                meant = nearest(option[2:], known)  # said before its value is taken for a file
+                self.error(f"unknown option {option}.{f' Did you mean --{meant}?' if meant else _SEE_HELP}")
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         if wrong := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)$", message):
-            message += did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            message += "." + did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+        message = re.sub(r"invalid int value: (.*)", r"\1 is not a whole number", message)
+        message = re.sub(r"invalid float value: (.*)", r"\1 is not a number", message)
+        if message.endswith("required: -o/--output"):
+            message += ". Write -o before the name of what is to be written."
         super().error(printable(message))
 
 

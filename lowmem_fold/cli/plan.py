@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "lowmem-fold plan (-L N | FASTA | --cards) [--memory 8GB] [options]"
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "-L", "--length", metavar="N", type=int, help="residues; for each further chain add 25, its linker"
+        "-L",
+        "--length",
+        metavar="N",
+        type=int,
+        help="number of residues; for a complex, of all chains, and 25 for each chain after the first (its linker)",
     )
     add_fasta(what, "; each record, and all of them together")
     what.add_argument(
@@ -65,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="memory of the device that may be used, e.g. 8GB (8 x 10^9 bytes) or 8GiB [what is free on it]",
     )
     parser.add_argument(
-        "--host-memory", metavar="SIZE", help="main memory (RAM) for weights that wait beside a GPU [not limited]"
+        "--host-memory", metavar="SIZE", help="main memory (RAM) for weights that are not on the GPU [not limited]"
     )
     parser.add_argument(
         "-m",
@@ -81,13 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     parser.add_argument(
-        "--placement", choices=PLACEMENTS, help="choose no other placement of the weights [the fastest that fits]"
+        "--placement", choices=PLACEMENTS, help="plan for this placement of the weights only [the fastest that fits]"
     )
     parser.add_argument("--num-recycles", metavar="N", type=int, default=3, help="passes after the first one [3]")
     parser.add_argument(
         "--calibrate",
         action=argparse.BooleanOptionalAction,
-        help="measure how fast the device is, anew, or not at all [once, where it is here; not with --json]",
+        help="measure the speed of the device again, or do not measure it [once, if it is here; not with --json]",
     )
     parser.add_argument(
         "--all", action="store_true", help="show every precision in every placement [the rows that matter]"
@@ -229,7 +233,7 @@ def _batch(planner: Planner, records: Sequence[Record], arguments: argparse.Name
         say(json.dumps({"records": each, "batch": batch}, indent=1))
     else:
         say(batch_text(records, of_length, batch, _budget(arguments, longest)))
-        for line in [*_notes(arguments), f"To fold so: {_fold_command(arguments)}"]:
+        for line in [*_notes(arguments), f"To fold with this plan: {_fold_command(arguments)}"]:
             say(line)
     return OK if all(plans.chosen for plans in of_length.values()) else SOME_FAILED
 

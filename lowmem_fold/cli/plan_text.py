@@ -45,9 +45,9 @@ def plans_text(plans: Plans, budget: str, command: str, *, all_rows: bool = Fals
         lines.append(_faster_text(faster, plans.chosen))
     lines += [f"* {reason}" for reason in reasons]
     if not all_rows and len(shown) < len(plans.plans):
-        lines.append(f"{len(plans.plans) - len(shown)} more rows: --all")
+        lines.append(f"{len(plans.plans) - len(shown)} more rows with --all")
     lines += notes
-    return "\n".join([*lines, *([f"To fold so: {command}"] if plans.chosen else [])])
+    return "\n".join([*lines, *([f"To fold with this plan: {command}"] if plans.chosen else [])])
 
 
 def rows_that_matter(plans: Plans) -> list[Plan]:
@@ -106,9 +106,9 @@ def _table(plans: Sequence[Plan], chosen: Plan | None, *, details: bool) -> Iter
     """The rows, without columns that would be empty."""
     columns: dict[str, list[str]] = {
         "precision": [each.precision for each in plans],
-        "weights": [each.placement for each in plans],
+        "placement": [each.placement for each in plans],
         "needs": [format_memory(each.needed_bytes) for each in plans],
-        "of it weights": [format_memory(each.weight_bytes) for each in plans],
+        "of which weights": [format_memory(each.weight_bytes) for each in plans],
     }
     if details:
         columns["peak"] = [format_memory(each.peak_bytes) for each in plans]
@@ -126,7 +126,7 @@ def _table(plans: Sequence[Plan], chosen: Plan | None, *, details: bool) -> Iter
 
 def _row(mark: str, cells: Sequence[str], widths: Mapping[str, int]) -> str:
     placed = [
-        f"{cell:<{width}}" if name in ("precision", "weights", "in the", "") else f"{cell:>{width}}"
+        f"{cell:<{width}}" if name in ("precision", "placement", "in the", "") else f"{cell:>{width}}"
         for cell, (name, width) in zip(cells, widths.items(), strict=True)
     ]
     return f"{mark:>2} {'  '.join(placed)}".rstrip()
@@ -164,7 +164,7 @@ def batch_text(records: Sequence[Record], of_length: dict[int, Plans], batch: di
         plan = plans.chosen or min(plans.plans[: len(PLACEMENTS)], key=lambda each: each.needed_bytes)
         rows.append((record, plan, "" if plans.chosen else "  fits in no placement"))
     timed = any(plan.seconds is not None for _, plan, _ in rows)
-    lines = [f"  {'record':<{width}} {'residues':>8} {'weights':<9} {'needs':>10}{'       time' * timed}"]
+    lines = [f"  {'record':<{width}} {'residues':>8} {'placement':<9} {'needs':>10}{'       time' * timed}"]
     for record, plan, state in rows:
         time = f" {duration(plan.seconds):>10}" if timed else ""
         needed = format_memory(plan.needed_bytes)
@@ -172,7 +172,7 @@ def batch_text(records: Sequence[Record], of_length: dict[int, Plans], batch: di
     within = f" in {budget}" if budget else ""
     total = f"{batch['fitting']} of {batch['records']} records fit{within}"
     if batch["fitting"]:
-        together = f"peak {format_memory(batch['peak_bytes'])}"
+        together = f"tensors peak at {format_memory(batch['peak_bytes'])}"
         if batch["seconds"] is not None:
             together += f", about {duration(batch['seconds'])}"
         total += f", together with weights {batch['placement']}: {together}"

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--precision",
         metavar="P",
-        help="how to store weights: fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or by parts, "
-        "PART=FORMAT,..., as for lowmem-fold fold",
+        help="how to store weights: fp16, bf16, int8, int4, float8, bnb-int8, bnb-nf4; or each component by itself, "
+        "COMPONENT=FORMAT,..., as for lowmem-fold fold",
     )
     how.add_argument("--dequantize", action="store_true", help="unpack a folder that this command has written")
     parser.add_argument(

@@ -98,7 +98,8 @@ def _compared(a: str, b: str) -> tuple[Page, Path, list[str], int]:
     pairs = list(compared(ours, theirs))
     complaints = [f"{pair.names[0]}: {pair.reason}" for pair in pairs if pair.reason]
     if len(complaints) == len(pairs):
-        raise InputError(f"none of the {len(pairs)} pairs can be compared; {complaints[0]}")
+        which = "this pair cannot" if len(pairs) == 1 else f"none of the {len(pairs)} pairs can"
+        raise InputError(f"{which} be compared; {complaints[0]}")
     folder = ours.path if ours.path.is_dir() else ours.path.parent
     page = comparison_page(ours, theirs, pairs)
     code = SOME_FAILED if complaints else OK

@@ -28,13 +28,14 @@ def check_placing(
         raise InputError("--model is empty: give a hub id, a local folder, or demo.")
     if not _DEVICE.fullmatch(device):
         raise InputError(
-            f"--device must be auto, cpu, cuda, cuda:N or mps; it is {device!r}.{did_you_mean(device, _DEVICES)}"
+            f"--device: unknown device {device!r}; choose from: auto, cpu, gpu (the same as cuda), cuda:N, mps."
+            f"{did_you_mean(device, _DEVICES)}"
         )
     for name, value in (("memory", memory), ("host-memory", host_memory)):
         try:
             if value is not None:
                 parse_memory(value)
         except InputError as error:
-            raise InputError(f"--{name}: {error}") from None
+            raise InputError(f"--{name}{str(error).removeprefix('memory')}") from None
     if placement is not None and placement not in PLACEMENTS:
         raise InputError(f"--placement must be one of {', '.join(PLACEMENTS)}; it is {placement!r}.")

@@ -212,4 +212,4 @@ def read_text(path: Path) -> str:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: cannot be read as a structure: {error}")
+    return InputError(f"{path}: cannot be read as a structure: {error}. Give a PDB or mmCIF file.")

@@ -144,8 +144,8 @@ def refusal(planned: nn.Module, files: Files, placement: str, device_type: str) 
     if placement == "resident" or device_type != "cpu" or waits_in_files(planned, files):
         return None
     return (
-        f"on a CPU, {placement} weights are read from the file in the form in which it holds them, and these are to be "
-        "quantized: write them first (lowmem-fold quantize) and give that folder as the model, or place them resident"
+        f"on a CPU, {placement} weights are read as the model's files hold them, and these files are not in this "
+        "precision: write them first (lowmem-fold quantize) and give that folder as the model, or place them resident"
     )
 
 

@@ -181,7 +181,7 @@ def _cure(character: str, at_end: bool) -> str:
     if character == "*":
         return "A '*' inside a sequence is a stop codon: check the reading frame, or split the sequence there."
     if character in "-.~":
-        return "This looks like an alignment: give the sequence without its gaps."
+        return "In an alignment this is a gap: give the sequence without gaps."
     if character.isdigit():
         return "Remove the numbers; a sequence has letters only."
     return "Use the letters of the 20 amino acids, X for an unknown one, and ':' between chains."
@@ -259,11 +259,12 @@ def _read_bytes(path: str | Path, name: str) -> bytes:
     except FileNotFoundError:
         raise InputError(f"{name}: no such file.{_not_a_file(name)}") from None
     except PermissionError:
-        raise InputError(f"{name}: no permission to read it.") from None
+        raise InputError(f"{name}: no permission to read it. Ask its owner, or give a copy that is yours.") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}).{_not_a_file(name)}") from None
     if not data:
-        raise InputError(f"{name}: the file is empty." if str(path) != "-" else f"{name}: nothing arrived.")
+        what = "the file is empty" if str(path) != "-" else "nothing arrived"
+        raise InputError(f"{name}: {what}. Give a FASTA file: a line '>name' above each sequence.")
     return data
 
 
@@ -280,7 +281,7 @@ def _gunzip(data: bytes, name: str) -> bytes:
     except (OSError, EOFError, zlib.error):
         raise InputError(f"{name}: a damaged or cut gzip file. Copy or download it again.") from None
     if not text:
-        raise InputError(f"{name}: the file is empty (a gzip file with nothing in it).")
+        raise InputError(f"{name}: the file is empty (a gzip file with nothing in it). Compress the FASTA file again.")
     return text
 
 

@@ -228,7 +228,7 @@ def test_lost_weights_end_the_run(model, fasta, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["-o", "out.csv"], "out.csv: no file of embeddings has this ending; there are .h5"),
+        (["-o", "out.csv"], "out.csv: no file of embeddings has this ending; choose from: .h5"),
         (["--layers", "middle"], "unknown layer 'middle'"),
         (["--pool", "median"], "unknown pooling 'median'; choose from: mean, max, cls, std"),
         (["--long", "split"], "--long"),

@@ -102,7 +102,7 @@ def test_a_typed_header_is_heeded(model, tmp_path, capsys):
 
 def test_a_bare_number_of_bytes_is_refused(model, fasta, tmp_path, capsys):
     assert main(["fold", "-i", str(fasta), "-o", str(tmp_path / "out"), "--memory", "8"]) == 2
-    assert "--memory: memory '8' has no unit, and would be bytes: write 8GB" in capsys.readouterr().err
+    assert "--memory '8' has no unit, and would be bytes: write 8GB" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -185,12 +185,15 @@ def test_bad_path(no_model, tmp_path, capsys, kind):
     ("options", "named"),
     [
         (["--num-recycles", "-1"], "--num-recycles must be a whole number, 0 or more; it is -1"),
-        (["--num-recycles", "many"], "--num-recycles: invalid int value: 'many'"),
+        (["--num-recycles", "many"], "--num-recycles: 'many' is not a whole number"),
         (["--chunk-size", "0"], "--chunk-size must be a whole number, 1 or more; it is 0"),
         (["--max-tokens-per-batch", "-5"], "--max-tokens-per-batch"),
         (["--recycle-tolerance", "nan"], "--recycle-tolerance"),
-        (["--device", "coda"], "--device must be auto, cpu, cuda, cuda:N or mps; it is 'coda'. Did you mean cuda?"),
-        (["--memory", "8 bananas"], "--memory: memory '8 bananas' is not a memory size"),
+        (
+            ["--device", "coda"],
+            "unknown device 'coda'; choose from: auto, cpu, gpu (the same as cuda), cuda:N, mps. Did you mean cuda?",
+        ),
+        (["--memory", "8 bananas"], "--memory '8 bananas' is not a memory size"),
         (["--host-memory", "0"], "--host-memory"),
         (["--placement", "disk"], "--placement"),
         (["--placement", "stremed"], "Did you mean streamed?"),

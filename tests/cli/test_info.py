@@ -15,7 +15,7 @@ import torch
 from lowmem_fold import load
 from lowmem_fold.cli.info import EXTRAS
 from lowmem_fold.cli.main import main
-from lowmem_fold.precision import parse_precision
+from lowmem_fold.precision import parse_precision, readable_part
 from lowmem_fold.quantization.registry import unavailable
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -63,7 +63,7 @@ def test_weights_are_told_as_loading_makes_them(capsys, precision):
     assert main(["info", "-m", "demo", "--precision", precision, "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     for part, about in told["weights"].items():
-        assert re.search(rf"  {part} .* {about['bits_per_weight']:.2f}  ", shown)
+        assert re.search(rf"  {readable_part(part)} .* {about['bits_per_weight']:.2f}  ", shown)
 
 
 def test_a_precision_is_told_of_a_model(capsys):

@@ -40,8 +40,10 @@ def test_recommendation_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(rows) == 5 and rows[0].split()[:3] == [">", "fp32", "resident"] and needed in rows[0]
     assert [row.split()[0] for row in rows[1:]] == ["fp32", "fp32", "fp16", "int8"]
     assert "time" not in lines[2]  # nothing promises what was not measured
-    assert "19 more rows: --all" in lines
-    assert lines[-1] == ("To fold so: lowmem-fold fold proteins.fasta -o out/ --model demo --memory 1GB --device cpu")
+    assert "19 more rows with --all" in lines
+    assert lines[-1] == (
+        "To fold with this plan: lowmem-fold fold proteins.fasta -o out/ --model demo --memory 1GB --device cpu"
+    )
 
 
 def test_all_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +161,7 @@ def test_each_record_and_the_batch(capsys: pytest.CaptureFixture[str], fasta: Pa
     assert (found["batch"]["records"], found["batch"]["fitting"]) == (4, 4)
     assert main(["plan", "-i", str(fasta), *DEMO]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("4 of 4 records fit in 1GB (0.93 GiB), together with weights resident: peak ")
+    assert out.startswith("4 of 4 records fit in 1GB (0.93 GiB), together with weights resident: tensors peak at ")
     assert out.count("resident") == 5 and f"lowmem-fold fold {fasta} -o out/ --model demo" in out
 
 

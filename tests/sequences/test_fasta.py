@@ -311,12 +311,12 @@ def test_no_permission(fasta, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(path), "read_bytes", refuse)  # the tests may run as root, who may read anything
-    assert refusal(path) == f"{path}: no permission to read it."
+    assert refusal(path) == f"{path}: no permission to read it. Ask its owner, or give a copy that is yours."
 
 
 def test_nothing_on_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
-    assert refusal("-") == "standard input: nothing arrived."
+    assert refusal("-") == "standard input: nothing arrived. Give a FASTA file: a line '>name' above each sequence."
 
 
 # One sequence

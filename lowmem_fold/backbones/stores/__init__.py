@@ -29,7 +29,7 @@ def check_ending(path: str | Path) -> str:
     """The module that writes a file of this name. InputError if none does."""
     ending = Path(path).suffix.lower()
     if ending not in ENDINGS:
-        raise InputError(f"{path}: no file of embeddings has this ending; there are {', '.join(ENDINGS)}")
+        raise InputError(f"{path}: no file of embeddings has this ending; choose from: {', '.join(ENDINGS)}")
     return ENDINGS[ending]
 
 
