@@ -27,9 +27,9 @@ VERIFIED = Path(__file__).parent / "results" / "verify-demo.jsonl"
 ROWS = {
     STOCK: "stock transformers, fp32",
     CHUNKED: "stock transformers, fp32, `chunk_size` 64",
-    f"{OURS} fp32, resident": "**lowmem_fold, fp32**",
     f"{OURS} fp32, streamed": "**lowmem_fold, fp32**, weights streamed from disk",
     f"{OURS} int8, resident": "**lowmem_fold, int8**",
+    f"{OURS} fp32, resident": "**lowmem_fold, fp32**, all weights in memory",
 }
 _OTHERS = {
     "stock fp16 stem": "stock transformers, language model in fp16",

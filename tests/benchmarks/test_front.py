@@ -51,14 +51,15 @@ def test_the_five_lines_are_of_the_longest_protein() -> None:
     chunked = {r["requested"]["length"] for r in RECORDS if r["requested"]["code"] == "stock chunk_size 64"}
     of_length = [r for r in RECORDS if r["requested"]["length"] == max(chunked)]
     found = {tuple(r["requested"][name] for name in ("code", "precision", "placement")): r for r in of_length}
-    stock = found["stock fp32", None, None]
+    unchunked, chunked_one = (found.get((code, None, None)) for code in ("stock fp32", "stock chunk_size 64"))
+    stock = unchunked if unchunked and unchunked["status"] == "ok" else chunked_one
     rows = rows_of((front.ROOT / "README.md").read_text().split("<!-- table: ")[1].split("\n\n")[0])
     ways = [
         ("stock fp32", None, None),
         ("stock chunk_size 64", None, None),
-        ("lowmem_fold", "fp32", "resident"),
         ("lowmem_fold", "fp32", "streamed"),
         INT8,
+        ("lowmem_fold", "fp32", "resident"),
     ]
     assert len(rows) == len(ways)
     for row, way in zip(rows, ways, strict=True):
@@ -69,7 +70,7 @@ def test_the_five_lines_are_of_the_longest_protein() -> None:
         seconds, of_stock = (statistics.median(r["samples"]["seconds"]) for r in (found[way], stock))
         assert float(row[2]) == pytest.approx(seconds / of_stock, abs=0.0051)
     (int8,) = [m for m in DRIFTS if m.requested["precision"] == "int8"]
-    assert rows[-1][3] == f"{statistics.median(int8.samples['ca_rmsd_angstrom']):.2f} Å"
+    assert rows[3][3] == f"{statistics.median(int8.samples['ca_rmsd_angstrom']):.2f} Å"
 
 
 def test_every_record_has_a_line() -> None:
