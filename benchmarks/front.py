@@ -1,6 +1,6 @@
 """Write the tables of measured memory and time from committed records: `python -m benchmarks.front`
 
-Five lines go into README.md, at the longest protein that was measured with this code and with stock transformers;
+A few lines go into README.md, at the longest protein that was measured with this code and with stock transformers;
 every record goes into docs/memory.md. Memory and time are those of a fold at full size (`results/sweep-stand-in.jsonl`,
 whose commands are in README.md of this folder). Differences are the demo model's: of fp32 from stock transformers
 (`results/verify-demo.jsonl`), of other precisions from fp32 (`results/precision.jsonl`).
@@ -23,7 +23,7 @@ from .pages import filled
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "sweep-stand-in.jsonl"
 VERIFIED = Path(__file__).parent / "results" / "verify-demo.jsonl"
-#: The five lines of README.md: way of folding (`bench.groups.way_of`), and its name there.
+#: The lines of README.md, those that were measured at its length: way of folding (`bench.groups.way_of`), and its name there.
 ROWS = {
     STOCK: "stock transformers, fp32",
     CHUNKED: "stock transformers, fp32, `chunk_size` 64",
@@ -44,7 +44,8 @@ def text(sweep: Sequence[Measurement], drifts: Sequence[Measurement], verified: 
     header = (
         f"| {length:,} residues | memory (RAM) | time, stock = 1 | difference from fp32 (median CA-RMSD, demo model) |"
     )
-    rows = [_row(group, way, length, _difference(way, drifts, verified)) for way in ROWS]
+    measured = [way for way in ROWS if (way, length) in group.records]
+    rows = [_row(group, way, length, _difference(way, drifts, verified)) for way in measured]
     about = f"""\
 On a CPU ({group.machine}), {_passes(group)} of the trunk, ESMFold v1 at full size with random weights, which take the
 same memory and time as trained ones. Memory is the peak of what the process holds itself
@@ -84,9 +85,7 @@ def _passes(group: Group) -> str:
 
 
 def _row(group: Group, way: str, length: int, difference: str) -> str:
-    record = group.records.get((way, length))
-    if record is None:
-        return f"| {ROWS[way]} | | | {difference} |"
+    record = group.records[way, length]
     if record.status != "ok":
         return f"| {ROWS[way]} | {_status(record)} | | {difference} |"
     return f"| {ROWS[way]} | {_gib(_own_bytes(record))} | {_ratio(group, way, length)} | {difference} |"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem_fold.bench.groups import Group, groups
+from lowmem_fold.bench.groups import RANDOM, Group, groups
 from lowmem_fold.bench.pictures import drawings
 from lowmem_fold.bench.records import read_measurements
 from lowmem_fold.system.style import Theme
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["pictures", "write"]
 
-#: Models of random weights, whose structures say nothing of a precision.
-RANDOM = ("stand-in",)
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 
 Picture = tuple[Path, Callable[..., None], Group]

@@ -11,7 +11,10 @@ from .configuration import OURS
 from .measure import BENCHMARK
 from .records import Measurement
 
-__all__ = ["ACTIVATIONS", "PEAKS", "Group", "groups", "way_of"]
+__all__ = ["ACTIVATIONS", "PEAKS", "RANDOM", "Group", "groups", "way_of"]
+
+#: Models of random weights: their values change neither memory nor time, and their structures say nothing.
+RANDOM = ("stand-in",)
 
 #: What a peak may have been read by, what says most exactly what a fold takes first: sample, and what it counts.
 PEAKS = {
@@ -94,7 +97,8 @@ def groups(measurements: Iterable[Measurement]) -> list[Group]:
     for each in measurements:
         if each.benchmark == BENCHMARK:
             model, recycles, machine = each.requested["model"], each.requested["num_recycles"], _machine(each)
-            key = (model, each.resolved.get("fingerprint"), machine, recycles)
+            weights = None if model in RANDOM else each.resolved.get("fingerprint")
+            key = (model, weights, machine, recycles)
             group = found.setdefault(key, Group(model, machine, recycles, {}))
             group.records[way_of(each), each.requested["length"]] = each
     return list(found.values())

@@ -46,7 +46,7 @@ def peak_gib(record: dict) -> float:
     return max(*samples["load_anonymous_peak_bytes"], *samples["anonymous_peak_bytes"]) / 2**30
 
 
-def test_the_five_lines_are_of_the_longest_protein() -> None:
+def test_the_lines_are_of_the_longest_protein() -> None:
     """Read again without the code that writes them."""
     chunked = {r["requested"]["length"] for r in RECORDS if r["requested"]["code"] == "stock chunk_size 64"}
     of_length = [r for r in RECORDS if r["requested"]["length"] == max(chunked)]
@@ -61,16 +61,17 @@ def test_the_five_lines_are_of_the_longest_protein() -> None:
         INT8,
         ("lowmem_fold", "fp32", "resident"),
     ]
-    assert len(rows) == len(ways)
+    ways = [way for way in ways if way in found]
+    assert len(rows) == len(ways) >= 4
     for row, way in zip(rows, ways, strict=True):
-        if way not in found or found[way]["status"] != "ok":
+        if found[way]["status"] != "ok":
             assert row[2] == ""
             continue
         assert float(row[1].removesuffix(" GiB")) == pytest.approx(peak_gib(found[way]), abs=0.051)
         seconds, of_stock = (statistics.median(r["samples"]["seconds"]) for r in (found[way], stock))
         assert float(row[2]) == pytest.approx(seconds / of_stock, abs=0.0051)
     (int8,) = [m for m in DRIFTS if m.requested["precision"] == "int8"]
-    assert rows[3][3] == f"{statistics.median(int8.samples['ca_rmsd_angstrom']):.2f} Å"
+    assert rows[ways.index(INT8)][3] == f"{statistics.median(int8.samples['ca_rmsd_angstrom']):.2f} Å"
 
 
 def test_every_record_has_a_line() -> None:
@@ -96,7 +97,7 @@ def test_what_does_not_fit_or_was_not_measured() -> None:
     ]
     sweep = [*SWEEP, *added]
     assert front.compared_length(groups(sweep)[-1]) == 4096
-    stock, chunked, resident, streamed, int8 = rows_of(front.text(sweep, DRIFTS, VERIFIED).split("\n\n")[0])
+    stock, chunked, streamed = rows_of(front.text(sweep, DRIFTS, VERIFIED).split("\n\n")[0])
     assert stock[1:3] == ["does not fit", ""] and chunked[2] == "1.00"
-    assert resident[1:3] == int8[1:3] == ["", ""] and streamed[1].endswith("GiB") and float(streamed[2]) < 1
+    assert streamed[1].endswith("GiB") and float(streamed[2]) < 1
     assert rows_of(front.measured_text(sweep))[-3][::2] == ["4,096", "does not fit", ""]
