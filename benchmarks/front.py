@@ -23,7 +23,7 @@ from .pages import filled
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "sweep-stand-in.jsonl"
 VERIFIED = Path(__file__).parent / "results" / "verify-demo.jsonl"
-#: The lines of README.md, those that were measured at its length: way of folding (`bench.groups.way_of`), and its name there.
+#: The lines of README.md, as far as they were measured at its length: way of folding (`bench.groups.way_of`), and name.
 ROWS = {
     STOCK: "stock transformers, fp32",
     CHUNKED: "stock transformers, fp32, `chunk_size` 64",
