@@ -89,10 +89,8 @@ class Folder:
         return self._loaded.describe()
 
     def planned_placement(self, length: int) -> str | None:
-        """Return the fastest placement that a record of so many residues, linkers included, is planned to fit in.
-
-        None if it fits in none. Where the system does not say what memory there is, the present one.
-        """
+        """Return the fastest placement that so many residues, linkers included, are planned to fit in; None if none.
+        Where the system does not say what memory there is, the present one."""
         return self._loaded.planned_placement(length)
 
     def stem_states(
@@ -112,17 +110,11 @@ class Folder:
             If a sequence holds what is no residue.
         """
         letters = {"allow_nucleotide_letters": allow_nucleotide_letters}
-        return self._loaded.stem_states(
-            [parse_given(given, **letters) for given in list_sequences(sequences)], progress
-        )
+        records = [parse_given(given, **letters) for given in list_sequences(sequences)]
+        return self._loaded.stem_states(records, progress)
 
     def fold(
-        self,
-        sequence: str | Record,
-        *,
-        id: str | None = None,
-        states: torch.Tensor | None = None,
-        **options: Any,
+        self, sequence: str | Record, *, id: str | None = None, states: torch.Tensor | None = None, **options: Any
     ) -> Prediction:
         """Fold one sequence.
 
