@@ -74,7 +74,7 @@ def test_without_webgl(browser, folder, offline):
     tab = browser.tab(made(folder, offline=offline), before=NO_WEBGL, answers=answers)
     tab.wait("document.querySelector('.notice') !== null")
     assert tab.texts(".notice") == ["No picture: this browser has no WebGL, or it is switched off."]
-    assert tab.value("document.querySelectorAll('.curve .line, .map image').length") == 2
+    tab.wait("document.querySelectorAll('.curve .line, .map image').length === 2")
     tab.close()
 
 
