@@ -4,15 +4,13 @@ The run is what `make demo` folds, with its files kept in `benchmarks/results/de
 
     lowmem-fold fold -i benchmarks/data/demo.fasta -o benchmarks/results/demo-run --model demo --save-pae --overwrite
 
-(its log and the path of the model's folder in `config.json` are left out). Needed: `chromium` (Debian's package), and
-3Dmol.js: `npm install --prefix . --no-save 3dmol@2.5.5`, or THREEDMOL_JS with the path of a `3Dmol-min.js`. To be run
-again when the page looks different.
+(its log and the path of the model's folder in `config.json` are left out). Needed: `chromium` (Debian's package). To be
+run again when the page looks different.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -56,12 +54,12 @@ def write(picture: Path = PICTURE) -> None:
     Raises
     ------
     FileNotFoundError
-        Chromium or 3Dmol.js is not there.
+        Chromium is not there.
     """
-    browser, library = _browser(), _library()
+    browser = _browser()
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
-        command = [sys.executable, "-m", "lowmem_fold.cli", "view", str(RUN), "-o", str(page), "--js", str(library)]
+        command = [sys.executable, "-m", "lowmem_fold.cli", "view", str(RUN), "-o", str(page)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         for path, scheme in ((picture, "light"), (dark_path(picture), "dark")):
             _shoot(browser, page, path, Path(folder) / scheme, _PREFERS[scheme])
@@ -82,13 +80,6 @@ def _browser() -> str:
     if found is None:
         raise FileNotFoundError("the picture of the page needs Chromium, which is not installed: apt install chromium")
     return found
-
-
-def _library() -> Path:
-    path = Path(os.environ.get("THREEDMOL_JS") or ROOT / "node_modules/3dmol/build/3Dmol-min.js")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: npm install --prefix . --no-save 3dmol@2.5.5, or set THREEDMOL_JS")
-    return path
 
 
 if __name__ == "__main__":
