@@ -12,7 +12,7 @@ from torch import nn
 
 from .checkpoints.checkpoint import Checkpoint
 from .families.interface import FoldingFamily
-from .families.registry import find_folding_model
+from .families.registry import folding_family
 from .loaded_model import LoadedModel
 from .planning.budget import Budget
 from .precision import Precision
@@ -40,7 +40,7 @@ class Folder:
         budget: Budget | None = None,
         family: FoldingFamily | None = None,
     ) -> None:
-        family = family or find_folding_model(checkpoint.name)[1]
+        family = family or folding_family(checkpoint)
         self._loaded = LoadedModel(weights, checkpoint, precision or Precision(), budget, family)
         self._numbers = count(1)  # of the ids of records that have none
 

@@ -21,7 +21,6 @@ from .checkpoints.weight_files import WeightFiles
 from .errors import InputError
 from .families.interface import FoldingFamily
 from .memory.budget import format_memory
-from .memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .planning.budget import AMPLE_BYTES, Budget
 from .precision import Precision
 from .predictions.prediction import Prediction
@@ -142,12 +141,12 @@ class LoadedModel:
         _check_states(states, records)
         inputs = [self.family.features(record, self.device) for record in records]
         self._keep_within_budget(inputs)
-        with self._limited():
+        with self._running() as residency:
             return self.family.fold(
                 self.model,
                 records,
                 inputs,
-                residency=self._weights.residency,
+                residency=residency,
                 precision=self.precision,
                 states=states,
                 **options,
@@ -163,8 +162,8 @@ class LoadedModel:
         for window in windows:
             tokens = sum(map(len, window))
             told = None if progress is None else partial(_told, progress, done / total, tokens / total)
-            with self._limited():
-                found = self.family.stem_states(self.model, window, self._weights.residency, told, longest)
+            with self._running() as residency:
+                found = self.family.stem_states(self.model, window, residency, told, longest)
             states += [state.float().cpu() for state in found]
             done += tokens
         return states
@@ -184,18 +183,11 @@ class LoadedModel:
         return length, packed(inputs, len, room)
 
     @contextmanager
-    def _limited(self) -> Iterator[None]:
-        """Keep to the budget; after an error let go of what has been brought of the weights, and, where memory ran out
-        or the fold was stopped, of all that it held."""
-        with self._lock, nullcontext() if self._budget is None else self._budget.enforced():
-            try:
-                yield
-            except BaseException as error:
-                self._weights.residency.release()
-                if is_out_of_memory(error) or not isinstance(error, Exception):
-                    forget_frames(error)  # a notebook keeps the traceback, and with it the pair state
-                    release_memory()
-                raise
+    def _running(self) -> Iterator[Residency]:
+        """Within the budget and alone of all threads, what brings the weights."""
+        limit = nullcontext() if self._budget is None else self._budget.enforced()
+        with self._lock, limit, self._weights.in_use() as residency:
+            yield residency
 
     def _keep_within_budget(self, inputs: Sequence[Any]) -> None:
         """Another placement if the budget wants it. Pair states lie side by side, as one of all their pairs would."""

@@ -68,9 +68,9 @@ def load(
     Raises
     ------
     ModelError
-        If the model cannot be had, or is not what its configuration says.
+        If the model is not available, or is not what its configuration says.
     InputError
-        If the device is not there, or precision or placement cannot be had on it or of this model, or nothing fits.
+        If the device is not there, or it or the model does not support the precision or the placement, or nothing fits.
     """
     target = find_device(device)
     checkpoint, family, asked, resolved = choose_precision(model, precision, target)

@@ -14,7 +14,7 @@ from lowmem_fold.system.style import DARK, LIGHT, rendered
 __all__ = ["dark_path", "fingerprint", "save", "write"]
 
 COLOURS = 256
-"""Of a picture on disk: no eye tells it from one of all colours, which takes three times the bytes."""
+"""Of a picture on disk: a third of the bytes of all colours, and a pixel is off by some of 255 at most."""
 
 
 def dark_path(picture: Path) -> Path:

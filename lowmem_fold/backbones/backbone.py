@@ -13,7 +13,6 @@ from torch import Tensor
 from ..checkpoints.checkpoint import Checkpoint
 from ..checkpoints.inventory import inventory
 from ..errors import InputError
-from ..memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from ..memory.limit import enforced
 from ..precision import Precision
 from ..quantization.formats import FORMATS
@@ -173,18 +172,10 @@ class Backbone:
 
     @contextmanager
     def _running(self, token_lists: Sequence[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Within the budget and alone of all threads, tokens and mask of a batch; after an error what was brought of
-        weights is let go of."""
+        """Within the budget and alone of all threads, tokens and mask of a batch."""
         self._check(token_lists)
-        with self._lock, self._limited():
-            try:
-                yield padded(token_lists, self.family.pad_id, self.device)
-            except BaseException as error:
-                self._residency.release()
-                if is_out_of_memory(error) or not isinstance(error, Exception):
-                    forget_frames(error)  # a notebook keeps the traceback, and with it the states
-                    release_memory()
-                raise
+        with self._lock, self._limited(), self._weights.in_use():
+            yield padded(token_lists, self.family.pad_id, self.device)
 
     def _check(self, token_lists: Sequence[list[int]]) -> None:
         if not token_lists or not all(token_lists):

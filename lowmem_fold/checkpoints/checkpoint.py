@@ -60,8 +60,16 @@ class Checkpoint:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` holds, as it is now."""
-        found: dict[str, Any] = json.loads((self.path / "config.json").read_text())
+        """What `config.json` holds, as it is now. ModelError where it is missing, or holds something else."""
+        path = self.path / "config.json"
+        try:
+            found = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise ModelError(f"{self.path} holds no config.json: it is not a model in Hugging Face layout") from None
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read: {error}") from None
+        if not isinstance(found, dict):
+            raise ModelError(f"{path} holds no configuration, but a {type(found).__name__}")
         return found
 
     def fingerprint(self) -> str:
@@ -140,7 +148,7 @@ def find_checkpoint(model: str) -> Checkpoint:
     Raises
     ------
     ModelError
-        It cannot be had, or has no configuration or no weights: says what to do.
+        It is not available, or has no configuration or no weights: says what to do.
     """
     if model == "demo":
         checkpoint = Checkpoint(model, DEMO_FOLDER)
@@ -195,15 +203,7 @@ def _unreachable(model: str, error: Exception) -> str:
 
 def _check(checkpoint: Checkpoint) -> None:
     path = checkpoint.path / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ModelError(f"{checkpoint.path} holds no config.json: it is not a model in Hugging Face layout") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} holds no configuration, but a {type(config).__name__}")
-    named = config.get(WEIGHTS_KEY)
+    named = checkpoint.config.get(WEIGHTS_KEY)
     if str(named).endswith((".safetensors", ".json")) and named != "model.safetensors":
         raise ModelError(
             f"{path}: {WEIGHTS_KEY} is {named!r}, and only model.safetensors, or the shards of its index, are read:"

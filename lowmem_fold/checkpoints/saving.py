@@ -143,10 +143,10 @@ def save_dequantized(model: EsmForProteinFolding, source: Checkpoint, folder: st
     float16 if the configuration says so, as published, and what the model does not use as it is. Held at once is the
     model, and one layer unpacked. Errors as `save_quantized`.
     """
-    architecture = architecture_of(model)
+    architecture, config = architecture_of(model), source.config
     entries: list[Entry] = []
     for name, module, held in weight_tensors(model):
-        dtype = DTYPES[architecture.file_dtype(name, source.config)]
+        dtype = DTYPES[architecture.file_dtype(name, config)]
         if isinstance(module, StoredLinear):
             shape = (module.out_features, module.in_features)
             entries.append(Entry(f"{name}.weight", shape, dtype, partial(_unpacked, module, dtype)))

@@ -44,6 +44,8 @@ class ESMFold:
 
     def refusal(self, config: Mapping[str, Any]) -> str | None:
         folding = config.get("esmfold_config") or {}
+        if not isinstance(folding, Mapping):
+            return f"esmfold_config is not an object: {folding!r:.40}"
         found = next((option for option in _ABLATIONS if folding.get(option)), None)
         return found and f"{found} is an ablation that no published model uses; it is not supported"
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from ..checkpoints.checkpoint import Checkpoint
     from .interface import FoldingFamily
 
-__all__ = ["DEFAULT_MODEL", "FAMILIES", "families", "family_of", "find_folding_model", "published_family"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "FAMILIES",
+    "families",
+    "family_of",
+    "find_folding_model",
+    "folding_family",
+    "published_family",
+]
 
 DEFAULT_MODEL = "facebook/esmfold_v1"
 #: Rooms of the package with a `family.py`.
@@ -62,6 +70,11 @@ def find_folding_model(model: str) -> tuple[Checkpoint, FoldingFamily]:
     from ..checkpoints.checkpoint import find_checkpoint
 
     checkpoint = find_checkpoint(model)
+    return checkpoint, folding_family(checkpoint)
+
+
+def folding_family(checkpoint: Checkpoint) -> FoldingFamily:
+    """Return the family of a model that folds. ModelError of any other, or if it is not supported."""
     family = family_of(checkpoint)
     if family is None:
         kinds = " or ".join(each.architecture.kind for each in families())
@@ -70,4 +83,4 @@ def find_folding_model(model: str) -> tuple[Checkpoint, FoldingFamily]:
             f"{checkpoint.path / 'config.json'}: model_type {kind!r} is not {kinds}, which folding needs; lowmem-fold"
             " embed, fill and score take language models"
         )
-    return checkpoint, family
+    return family

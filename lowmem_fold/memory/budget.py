@@ -39,7 +39,7 @@ MOST = 2**63
 LEAST_BARE = 2**20
 
 
-def parse_memory(amount: str | int) -> int:
+def parse_memory(amount: str | int, name: str = "memory") -> int:
     """Bytes of an amount of memory.
 
     Parameters
@@ -48,6 +48,8 @@ def parse_memory(amount: str | int) -> int:
         `8GB` is 8 x 10^9 bytes, `8GiB` 2^33; KB, MB, TB, KiB, MiB and TiB likewise, in any case, a space before it or
         not. The B may be left out: `8g` is 8 x 10^9 bytes. A number alone is bytes, from `LEAST_BARE` (a MiB) on. Parts
         of a byte are dropped.
+    name : str
+        What errors call it.
 
     Raises
     ------
@@ -61,15 +63,15 @@ def parse_memory(amount: str | int) -> int:
         unit = found[2].upper() if found else ""
         if found is None or (unit or "B") not in UNITS:
             raise InputError(
-                f"memory {short_repr(amount)} is not a memory size: write 8GB (8 x 10^9 bytes), 8GiB (2^33) or 500MB"
+                f"{name} {short_repr(amount)} is not a memory size: write 8GB (8 x 10^9 bytes), 8GiB (2^33) or 500MB"
             )
         size = int(Fraction(found[1]) * UNITS[unit or "B"])
     if abs(size) >= MOST:
-        raise InputError("memory of 2^63 bytes or more is not a memory size: write an amount such as 8GB")
+        raise InputError(f"{name} of 2^63 bytes or more is not a memory size: write an amount such as 8GB")
     if size <= 0:
-        raise InputError(f"memory {short_repr(amount)} is nothing: write an amount such as 8GB")
+        raise InputError(f"{name} {short_repr(amount)} is nothing: write an amount such as 8GB")
     if not unit and size < LEAST_BARE:
-        raise InputError(f"memory {amount!r} has no unit, and would be bytes: write {size}GB or {size}MB")
+        raise InputError(f"{name} {amount!r} has no unit, and would be bytes: write {size}GB or {size}MB")
     return size
 
 

@@ -31,11 +31,8 @@ def check_placing(
             f"--device: unknown device {device!r}; choose from: auto, cpu, gpu (the same as cuda), cuda:N, mps."
             f"{did_you_mean(device, _DEVICES)}"
         )
-    for name, value in (("memory", memory), ("host-memory", host_memory)):
-        try:
-            if value is not None:
-                parse_memory(value)
-        except InputError as error:
-            raise InputError(f"--{name}{str(error).removeprefix('memory')}") from None
+    for name, value in (("--memory", memory), ("--host-memory", host_memory)):
+        if value is not None:
+            parse_memory(value, name)
     if placement is not None and placement not in PLACEMENTS:
         raise InputError(f"--placement must be one of {', '.join(PLACEMENTS)}; it is {placement!r}.")

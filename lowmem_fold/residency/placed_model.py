@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import WeightsLostError, first_line
-from ..memory.exhaustion import forget_frames, release_memory
+from ..memory.exhaustion import forget_frames, is_out_of_memory, release_memory
 from .layers import Residency
 
 __all__ = ["PlacedModel"]
@@ -72,6 +73,23 @@ class PlacedModel:
             forget_frames(error)  # which hold what was loaded of the weights
             release_memory()
             self._take_back(before, error)
+            raise
+
+    @contextmanager
+    def in_use(self) -> Iterator[Residency]:
+        """Within, what brings the weights of the layers.
+
+        After an error what was brought of them is let go of, and, where memory ran out or the work was stopped, all
+        that it held.
+        """
+        residency = self.residency
+        try:
+            yield residency
+        except BaseException as error:
+            residency.release()
+            if is_out_of_memory(error) or not isinstance(error, Exception):
+                forget_frames(error)  # a notebook keeps the traceback, and with it the states
+                release_memory()
             raise
 
     def _take_back(self, placement: str | None, error: BaseException) -> None:

@@ -49,8 +49,8 @@ def unfinished(
         All records of the input.
     options : RunOptions
     settings : Mapping, optional
-        That decide the numbers. None: no model is loaded yet. Then the records, the lock and the cache of the stem are
-        checked too, and what is finished is told as far as it can be known.
+        Those that decide the numbers. None: no model is loaded yet. Then the records, the lock and the cache of the
+        language model's results are checked too, and a record counts as finished by what is known without a model.
 
     Raises
     ------

@@ -48,7 +48,7 @@ def fold_records(
     progress: SilentProgress | None = None,
     stops: StopSignals | None = None,
 ) -> RunSummary:
-    """Fold records into a folder, going on from what is finished there.
+    """Fold records into a folder, resuming from what is finished there.
 
     Each record has its files written when it is folded, ``<id>.scores.json`` last, and then its line in
     ``scores.jsonl``; so a kill costs the record in flight at most.

@@ -16,6 +16,7 @@ from ..planning.options import check_placing
 from ..precision import Precision, parse_precision, plain_words
 from ..predictions.prediction_files import FORMATS
 from ..system.devices import device_word
+from ..system.numbers import check_whole
 from ..system.versions import package_version
 
 __all__ = [
@@ -94,9 +95,8 @@ class RunOptions:
         check_placing(self.model, self.device, self.memory, self.host_memory, self.placement)
         for family in families():
             family.check_options(**self.fold_keywords)
-        tokens = self.max_tokens_per_batch
-        if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
-            raise InputError(f"--max-tokens-per-batch must be a whole number, 0 or more; it is {tokens!r}.")
+        if self.max_tokens_per_batch is not None:
+            check_whole("--max-tokens-per-batch", self.max_tokens_per_batch, 0)
         if self.chunk_size is not None and self.memory is not None:
             raise InputError("--chunk-size and --memory exclude one another: a plan has blocks of its own.")
         if self.format not in FORMATS:
@@ -163,7 +163,8 @@ def result_settings(options: RunOptions, model: Mapping[str, Any]) -> dict[str, 
 
 
 def _family(model: str) -> FoldingFamily | None:
-    """That of a model, if it is known without asking the hub."""
+    """The family whose settings a run has before its model is loaded: that of a model that is on this machine, else the
+    one whose model has this hub id, else the first."""
     if model == "demo":
         return family_of(Checkpoint(model, DEMO_FOLDER))
     if os.path.isdir(model) and (Path(model) / "config.json").exists():

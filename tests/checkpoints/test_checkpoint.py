@@ -149,6 +149,8 @@ def test_damaged_config(broken: Path) -> None:
     assert "config.json cannot be read" in refusal(broken)
     (broken / "config.json").write_text("[]")
     assert "config.json holds no configuration, but a list" in refusal(broken)
+    (broken / "config.json").write_text('{"model_type": "esm", "is_folding_model": true, "esmfold_config": 5}')
+    assert "config.json: esmfold_config is not an object: 5" in refusal(broken, find_folding_model)
 
 
 def test_broken_download_is_not_complete(tmp_path: Path) -> None:

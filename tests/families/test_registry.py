@@ -42,7 +42,7 @@ def test_a_published_model_is_known_without_its_files() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny one of random weights, buffers included, as stock transformers writes it."""
-    transformers = pytest.importorskip("transformers", "5.23")
+    transformers = pytest.importorskip("transformers", "5.23", reason="EsmFold2Model came with transformers 5.23")
     path = tmp_path_factory.mktemp("models") / "esmfold2"
     model = tiny(transformers)
     generator = torch.Generator().manual_seed(1)
@@ -117,7 +117,7 @@ def test_another_family_is_recognised_and_listed(folder: Path) -> None:
 @pytest.mark.parametrize("placement", ["resident", "staged", "streamed"])
 def test_another_family_is_loaded(folder: Path, placement: str) -> None:
     """Weights and trained buffers are those of the files, also while layers come and go."""
-    transformers = pytest.importorskip("transformers", "5.23")
+    transformers = pytest.importorskip("transformers", "5.23", reason="EsmFold2Model came with transformers 5.23")
     checkpoint, family = registry.find_folding_model(str(folder))
     resolved = parse_precision("fp32").resolve(CPU)
     model, residency = load_placed(checkpoint, resolved, CPU, placement, family.architecture)

@@ -258,7 +258,7 @@ def test_colab_asks_for_a_wheel(install, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "source, said", [("", "SOURCE is empty: give"), ("lost.whl", "SOURCE: there is no file lost.whl")]
+    "source, said", [("", "SOURCE is empty: give"), ("lost.whl", "SOURCE: the file lost.whl does not exist")]
 )
 def test_nothing_to_install_from(install, source, said):
     """One line, in place of a traceback."""

@@ -87,3 +87,27 @@ def test_what_was_half_loaded_is_let_go_of(loader: Loader) -> None:
     with pytest.raises(MemoryError) as caught:
         weights.place("staged")
     assert kept[0]() is None and caught.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), KeyboardInterrupt(), ValueError("wrong")])
+def test_an_error_in_use_lets_go_of_what_was_brought(loader: Loader, error: BaseException) -> None:
+    """And, where memory ran out or the work was stopped, of what its frames held; the weights stay."""
+    weights, held = PlacedModel("a model", loader, "streamed"), []
+
+    def work() -> None:
+        states = torch.ones(1000)
+        held.append(weakref.ref(states))
+        raise error
+
+    with pytest.raises(type(error)), weights.in_use() as residency:
+        assert residency is weights.residency and loader.released == []
+        work()
+    assert loader.released == ["streamed"] and weights.model == "streamed"
+    assert (held[0]() is None) is not isinstance(error, ValueError)
+
+
+def test_use_without_an_error_keeps_what_was_brought(loader: Loader) -> None:
+    weights = PlacedModel("a model", loader, "streamed")
+    with weights.in_use():
+        pass
+    assert loader.released == []

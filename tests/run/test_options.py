@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
-from lowmem_fold.errors import InputError
+from lowmem_fold.errors import InputError, ModelError
 from lowmem_fold.run.options import RunOptions, known_settings, result_settings
 from lowmem_fold.system.settings import differing_settings, settings_id
 
@@ -129,3 +130,10 @@ def test_model_decides_the_numbers(name):
 def test_words_are_taken_in_any_case():
     options = RunOptions(device="GPU:1", precision="INT8,Pair=FP16", allow_precision=("Int4",), memory="8G")
     assert (options.device, options.precision, options.allow_precision) == ("cuda:1", "int8,pair=fp16", ("int4",))
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "cannot be read"), ("[]", "holds no configuration, but a list")])
+def test_a_model_that_cannot_be_read_is_refused_before_it_is_loaded(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=rf"config\.json {said}"):
+        known_settings(RunOptions(model=str(tmp_path)))

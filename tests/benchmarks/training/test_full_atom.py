@@ -15,8 +15,13 @@ from lowmem_fold.metrics import chi_angles
 from lowmem_fold.predictions.structures import read_pdb
 from lowmem_fold.sequences.residues import ATOM_ORDER
 
-pdb, pdbx = (pytest.importorskip(f"biotite.structure.io.{name}") for name in ("pdb", "pdbx"))
-read_packages = pytest.importorskip("benchmarks.training.full_atom").read_packages
+pdb, pdbx = (
+    pytest.importorskip(f"biotite.structure.io.{name}", reason="structures are read with biotite")
+    for name in ("pdb", "pdbx")
+)
+read_packages = pytest.importorskip(
+    "benchmarks.training.full_atom", reason="structures are read with biotite"
+).read_packages
 FILE = Path(__file__).parents[3] / "benchmarks" / "data" / "ts50" / "4gcnA.pdb.gz"
 KNOWN = read_pdb(FILE)
 TEXT = gzip.decompress(FILE.read_bytes()).decode()

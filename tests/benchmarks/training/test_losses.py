@@ -30,7 +30,7 @@ from lowmem_fold.predictions.structures import read_pdb
 from lowmem_fold.sequences.residues import ATOM_NAMES, CHI_IS_SYMMETRIC, RESIDUE_ORDER
 from tests.benchmarks.training.tiny import SHAPE
 
-struc = pytest.importorskip("biotite.structure")
+struc = pytest.importorskip("biotite.structure", reason="structures are read with biotite")
 STRUCTURE = read_pdb(Path(__file__).parents[3] / "benchmarks" / "data" / "ts50" / "1ahsA.pdb.gz")
 BACKBONE = torch.from_numpy(STRUCTURE.positions[None, :, [ATOM_NAMES.index(name) for name in ("N", "CA", "C")]]).float()
 MASK = torch.ones(BACKBONE.shape[:2], dtype=torch.bool)

@@ -18,7 +18,7 @@ from lowmem_fold.predictions.structures import read_backbones, read_pdb
 from lowmem_fold.sequences.residues import RESIDUE_LETTERS
 
 pytest.importorskip("biotite", reason="structures are read with biotite")
-prepare = pytest.importorskip("benchmarks.training.prepare")
+prepare = pytest.importorskip("benchmarks.training.prepare", reason="structures are read with biotite")
 TS50 = Path(__file__).parents[3] / "benchmarks" / "data" / "ts50"
 CHAINS = {"1ABC_A": 25, "2ABC_B": 310, "3ABC_C": 19, "4ABC_D": 256, "5ABC_E": 280, "6ABC_F": 40, "7ABC_G": 33}
 
