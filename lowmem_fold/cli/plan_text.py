@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..bench.words import PHASE_WORDS
 from ..memory.budget import format_memory
 from ..planning.options import PLACEMENTS
 
@@ -18,7 +19,6 @@ __all__ = ["batch_text", "cards_table", "duration", "faster_plan", "plans_text",
 _ROWS = 5
 #: Of the precisions that were not asked for, those whose best placement is shown, in this order.
 _OTHERS = ("fp16", "int8", "int4", "fp32")
-_PHASES = {"stem": "language model", "trunk": "trunk", "heads": "heads"}
 
 
 def plans_text(plans: Plans, budget: str, command: str, *, all_rows: bool = False, notes: Sequence[str] = ()) -> str:
@@ -112,7 +112,7 @@ def _table(plans: Sequence[Plan], chosen: Plan | None, *, details: bool) -> Iter
     }
     if details:
         columns["peak"] = [format_memory(each.peak_bytes) for each in plans]
-        columns["in the"] = [_PHASES.get(each.phase, each.phase) for each in plans]
+        columns["in the"] = [PHASE_WORDS.get(each.phase, each.phase) for each in plans]
     if any(each.host_bytes for each in plans):
         columns["main memory"] = [format_memory(each.host_bytes) if each.host_bytes else "-" for each in plans]
     if any(each.seconds is not None for each in plans):

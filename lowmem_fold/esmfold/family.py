@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..families.interface import Phase
 from .cost import ESMFoldCost
 from .modules import ESMFOLD
 
@@ -31,10 +30,10 @@ class ESMFold:
     name = "esmfold"
     architecture = ESMFOLD
     published = ("facebook/esmfold_v1",)
-    phases: Mapping[str, Phase] = {
-        "stem": Phase("the language model", "stem"),
-        "trunk": Phase("the passes through the trunk, recycling and structure module included", "trunk"),
-        "heads": Phase("the confidence, aligned error included", "trunk"),
+    phases: Mapping[str, str] = {
+        "stem": "stem",
+        "trunk": "trunk",  # all passes, recycling and structure module included
+        "heads": "trunk",  # confidence, aligned error included
     }
     pair_bytes = 4 * 512  # twice what a fold takes
     cost = ESMFoldCost()

@@ -21,16 +21,7 @@ if TYPE_CHECKING:
     from ..residency.layers import Residency
     from ..sequences.records import Record
 
-__all__ = ["Cost", "FoldingFamily", "Phase", "Schedule", "Skeleton", "Work"]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of a fold with a peak of its own. stack: the layers that every placement but the resident one has on the
-    device in it, `stem` or `trunk`."""
-
-    what: str
-    stack: str
+__all__ = ["Cost", "FoldingFamily", "Schedule", "Skeleton", "Work"]
 
 
 @dataclass(frozen=True)
@@ -140,8 +131,9 @@ class FoldingFamily(Protocol):
         Where modules lie, which part of the precision each belongs to, and which buffers belong to the weights.
     published : tuple of str
         Hub ids of models that can be planned without their files: they have the `published_config`.
-    phases : mapping of str to Phase
-        In the order in which a fold has them.
+    phases : mapping of str to str
+        The parts of a fold that have a peak of their own, in their order; and of each the stack of layers, `stem` or
+        `trunk`, that is on the device in it where not all weights are.
     pair_bytes : int
         For each pair of residues, more than a fold takes.
     cost : Cost
@@ -150,7 +142,7 @@ class FoldingFamily(Protocol):
     name: str
     architecture: Architecture
     published: tuple[str, ...]
-    phases: Mapping[str, Phase]
+    phases: Mapping[str, str]
     pair_bytes: int
     cost: Cost
 

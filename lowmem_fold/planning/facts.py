@@ -188,7 +188,7 @@ class FactSource:
         found = {}
         for placement in PLACEMENTS:
             held = held_bytes(layout, placement, self.device_type)
-            phases = {name: getattr(held, phase.stack) for name, phase in self.family.phases.items()}
+            phases = {name: getattr(held, stack) for name, stack in self.family.phases.items()}
             reason = refusal(planned, self._files, placement, self.device_type)
             found[placement] = Placed(phases, held.host, not refusal(planned, self._files, placement, "cpu"), reason)
         return found
